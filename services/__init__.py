@@ -1,0 +1,1 @@
+"""The processes: wiring and work, strangers to each other."""

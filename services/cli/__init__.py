@@ -1,0 +1,1 @@
+"""The outreach command, and the composition root of dev and demo."""

@@ -1,0 +1,1 @@
+"""Due rows to queues; opens partitions; sweeps stuck rows and deliveries."""

@@ -1,0 +1,1 @@
+"""HTTP in: provider webhooks, the /v1 API, one-click unsubscribe."""

@@ -1,0 +1,1 @@
+"""The send worker: claimed rows to provider calls to recorded outcomes."""

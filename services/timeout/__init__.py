@@ -1,0 +1,1 @@
+"""The timeout worker: synthetic events and the transitions they make."""

@@ -1,0 +1,1 @@
+"""The webhook worker: stored bodies to events to transitions."""

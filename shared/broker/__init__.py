@@ -1,0 +1,1 @@
+"""Taskiq on the engine: JobBroker, JobReceiver, formatter, result backend."""

@@ -1,0 +1,1 @@
+"""What campaigns mean: the graph, visits, transitions, suppression, templates, checks before a send."""

@@ -1,0 +1,1 @@
+"""Rolling-window rate limits: one Lua include, one RateLimiter."""

@@ -1,0 +1,1 @@
+"""The queue engine: one method and one Lua file per transition."""

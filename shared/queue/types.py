@@ -1,0 +1,176 @@
+"""What goes into the engine and what comes out of it."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+
+class Enqueued(StrEnum):
+    """What became of an enqueue."""
+
+    CREATED = "created"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+
+
+class Verdict(StrEnum):
+    """How a claimed job ends; only `RETRY` uses up an attempt and leaves the job alive.
+
+    Released goes back to the head of its lane, deferred is delayed to a time, held and skipped complete
+    (the row says why). Released, deferred, held and skipped give their charge back.
+    """
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    RETRY = "retry"
+    RELEASED = "released"
+    DEFERRED = "deferred"
+    HELD = "held"
+    SKIPPED = "skipped"
+
+
+class Settled(StrEnum):
+    """What became of one settlement."""
+
+    OK = "ok"
+    LEASE_LOST = "lease_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to enqueue.
+
+    `lane` is `tenant`, or `tenant/channel/sender`: then limits are charged to `tenant/channel` and to the whole
+    lane. `payload` is canonical JSON and is compared when the id is known; `annotations` (labels, trace context)
+    travel with the job and are not. A lower `priority` runs first.
+    """
+
+    id: str
+    lane: str
+    payload: bytes
+    annotations: bytes = b""
+    priority: int | None = None
+    cost: int = 1
+    delay: timedelta = timedelta(0)
+    expires_at_ms: int | None = None
+    timeout: timedelta | None = None
+    max_attempts: int | None = None
+    version: int = 1
+
+    @property
+    def tenant(self) -> str:
+        """The first part of the lane."""
+        return self.lane.partition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedJob:
+    """A job under a lease. `attempt` counts from 1; `token` fences every later word about the job."""
+
+    id: str
+    lane: str
+    token: str
+    attempt: int
+    max_attempts: int
+    payload: bytes
+    annotations: bytes
+    cost: int
+    priority: int
+    enqueued_ms: int
+    claimed_ms: int
+    timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How one claimed job ends.
+
+    `at_ms` is when a retry or a deferred job runs again. `refund` gives the charge back (None: as the verdict
+    says). `close` is `(subject, until_ms)`: the subject admits nothing until then.
+    """
+
+    id: str
+    token: str
+    verdict: Verdict
+    at_ms: int = 0
+    reason: str = ""
+    result: bytes = b""
+    refund: bool | None = None
+    close: tuple[str, int] | None = None
+
+
+class ClaimStatus(StrEnum):
+    """Whether a claim could look for work at all."""
+
+    OK = "ok"
+    CLOSED = "closed"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The answer to a claim.
+
+    `more`: the budget of work ran out before the search did, so call again at once. `wake_ms` is the server time
+    at which the next delayed job or parked lane is due, if any.
+    """
+
+    status: ClaimStatus
+    jobs: tuple[ClaimedJob, ...] = ()
+    more: bool = False
+    wake_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """At most `limit` units of cost in any `length`."""
+
+    length: timedelta
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectConfig:
+    """What is in force for a subject: a tenant, a `tenant/channel` or a lane.
+
+    `windows` None leaves the queue's defaults; `cap` is the most jobs that run at once; `weight` counts for
+    tenants only. `closed_until_ms` 0 is open.
+    """
+
+    subject: str
+    windows: tuple[Window, ...] | None = None
+    cap: int | None = None
+    weight: int = 1
+    paused: bool = False
+    closed_until_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """An attempt recorded in Postgres, to seed windows from."""
+
+    subject: str
+    charged_ms: int
+    cost: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Jobs by state."""
+
+    delayed: int = 0
+    waiting: int = 0
+    active: int = 0
+    completed: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the engine knows of an id: `state` None means the id is absent."""
+
+    id: str
+    state: str | None
+    reason: str = ""
+    attempt: int = 0
+    extra: dict[str, str] = field(default_factory=dict)

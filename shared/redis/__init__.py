@@ -1,0 +1,1 @@
+"""Redis: connections that come back by themselves, and scripts called by name."""

@@ -1,0 +1,1 @@
+"""Postgres: tables, statements, migrations. The only room that speaks SQL."""
