@@ -13,7 +13,9 @@ def main() -> None:
         sys.exit(f"outreach needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}.")
     if find_spec("ensurepip") is None:
         major, minor = sys.version_info[:2]
-        sys.exit(f"Python has no ensurepip: install the Debian package python{major}.{minor}-venv, then run make again.")
+        sys.exit(
+            f"Python has no ensurepip: install the Debian package python{major}.{minor}-venv, then run make again."
+        )
     if not (target / "bin" / "python").exists():
         venv.create(target, with_pip=True)
 

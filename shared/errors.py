@@ -1,33 +1,33 @@
 """The one tree of errors. The message of an error is its class docstring unless a better one is given.
 
-    OutreachError
-    ├── SettingsError                 a setting is missing or makes no sense
-    ├── SignatureInvalid              a webhook's signature does not match
-    ├── QueueError
-    │   ├── InvalidJob                refused before anything is written
-    │   │   ├── JobIdRequired
-    │   │   └── PayloadTooLarge
-    │   ├── JobConflict               a known id with another payload
-    │   ├── UnknownQueue
-    │   ├── PartitionMismatch         another process uses another partition count
-    │   ├── ForeignInstallation       the prefix belongs to another installation
-    │   ├── QueueClosed               the partition waits to be opened
-    │   ├── OpeningSuperseded         a newer opening holds the partition
-    │   └── LeaseLost                 another worker, or an opening, took the job
-    ├── JobSignal                     raised by a handler to say how its job ends
-    │   ├── Unrecoverable
-    │   ├── RateLimited
-    │   └── Defer
-    ├── StoreError
-    │   ├── StoreUnavailable
-    │   ├── NotFound
-    │   └── Conflict
-    ├── CampaignError
-    │   ├── InvalidGraph              with a path and a sentence
-    │   ├── InvalidTemplate
-    │   └── RenderError               a variable is missing
-    └── ProviderError
-        └── UnknownProvider
+OutreachError
+├── SettingsError                 a setting is missing or makes no sense
+├── SignatureInvalid              a webhook's signature does not match
+├── QueueError
+│   ├── InvalidJob                refused before anything is written
+│   │   ├── JobIdRequired
+│   │   └── PayloadTooLarge
+│   ├── JobConflict               a known id with another payload
+│   ├── UnknownQueue
+│   ├── PartitionMismatch         another process uses another partition count
+│   ├── ForeignInstallation       the prefix belongs to another installation
+│   ├── QueueClosed               the partition waits to be opened
+│   ├── OpeningSuperseded         a newer opening holds the partition
+│   └── LeaseLost                 another worker, or an opening, took the job
+├── JobSignal                     raised by a handler to say how its job ends
+│   ├── Unrecoverable
+│   ├── RateLimited
+│   └── Defer
+├── StoreError
+│   ├── StoreUnavailable
+│   ├── NotFound
+│   └── Conflict
+├── CampaignError
+│   ├── InvalidGraph              with a path and a sentence
+│   ├── InvalidTemplate
+│   └── RenderError               a variable is missing
+└── ProviderError
+    └── UnknownProvider
 """
 
 from datetime import datetime

@@ -114,8 +114,8 @@ class TaskiqJob(BaseModel):
     kind: Literal["taskiq"] = "taskiq"
     tenant_id: str = ""
     task_name: str
-    args: list[Any] = []
-    kwargs: dict[str, Any] = {}
+    positional: list[Any] = Field(default=[], alias="args")
+    keyword: dict[str, Any] = Field(default={}, alias="kwargs")
 
 
 Job = Annotated[WebhookJob | SendJob | TimeoutJob | TaskiqJob, Field(discriminator="kind")]
