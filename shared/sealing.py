@@ -1,0 +1,26 @@
+"""Sealing: what must not be readable at rest or in a URL is sealed under the installation's secret key."""
+
+import base64
+
+from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+
+class Sealer:
+    """Seals and opens bytes for one purpose; what is sealed for another purpose does not open."""
+
+    def __init__(self, secret_key: str, purpose: str) -> None:
+        derived = HKDF(SHA256(), length=32, salt=None, info=purpose.encode()).derive(secret_key.encode())
+        self._fernet = Fernet(base64.urlsafe_b64encode(derived))
+
+    def seal(self, plain: bytes) -> bytes:
+        """An opaque, authenticated, URL-safe token."""
+        return self._fernet.encrypt(plain)
+
+    def open(self, sealed: bytes) -> bytes | None:
+        """What was sealed; None when it is forged, damaged, or sealed under another key or purpose."""
+        try:
+            return self._fernet.decrypt(sealed)
+        except InvalidToken:
+            return None

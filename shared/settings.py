@@ -1,0 +1,187 @@
+"""Settings: frozen, read from the environment once, in a service's `__main__`.
+
+Each part reads its own variables; a service's settings are the parts it needs. Durations are given in
+seconds or ISO 8601 (`PT30S`). README lists every variable.
+"""
+
+from datetime import timedelta
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class _Part(BaseSettings):
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+
+class RedisSettings(_Part):
+    """`REDIS_URL`, or `REDIS_HOST`, `REDIS_PORT`, `REDIS_PASSWORD` and `REDIS_DB`; and `REDIS_PREFIX`."""
+
+    model_config = SettingsConfigDict(env_prefix="REDIS_")
+
+    url: SecretStr | None = None
+    host: str = "localhost"
+    port: int = 6379
+    password: SecretStr | None = None
+    db: int = 0
+    prefix: str = Field(default="outreach", pattern=r"^[A-Za-z0-9_.-]+$")
+    retries: int = 3
+    connect_timeout: timedelta = timedelta(seconds=10)
+    command_timeout: timedelta = timedelta(seconds=5)
+    keepalive: timedelta = timedelta(seconds=30)
+
+    @property
+    def dsn(self) -> str:
+        """The URL in force, password included: never log it."""
+        if self.url is not None:
+            return self.url.get_secret_value()
+        secret = f":{self.password.get_secret_value()}@" if self.password else ""
+        return f"redis://{secret}{self.host}:{self.port}/{self.db}"
+
+
+class DatabaseSettings(_Part):
+    """`DATABASE_URL` and how it is used; `DATABASE_DIRECT_URL` is for LISTEN behind a transaction pooler."""
+
+    model_config = SettingsConfigDict(env_prefix="DATABASE_")
+
+    url: SecretStr
+    direct_url: SecretStr | None = None
+    pool_size: int = 10
+    connect_timeout: timedelta = timedelta(seconds=10)
+    statement_timeout: timedelta = timedelta(seconds=15)
+    prepared_statements: bool = True
+
+    @property
+    def dsn(self) -> str:
+        """The URL in force, as SQLAlchemy's asyncpg dialect wants it: never log it."""
+        return _asyncpg(self.url.get_secret_value())
+
+    @property
+    def listen_dsn(self) -> str:
+        """The URL for LISTEN."""
+        return _asyncpg((self.direct_url or self.url).get_secret_value())
+
+
+def _asyncpg(url: str) -> str:
+    _, separator, rest = url.partition("://")
+    return f"postgresql+asyncpg{separator}{rest}"
+
+
+class LimitSettings(_Part):
+    """The lengths of the windows; the limits themselves are rows of Postgres over documented defaults."""
+
+    model_config = SettingsConfigDict(env_prefix="LIMIT_")
+
+    minute: timedelta = timedelta(minutes=1)
+    hour: timedelta = timedelta(hours=1)
+    day: timedelta = timedelta(days=1)
+    refresh: timedelta = timedelta(seconds=1)
+
+
+class EngineSettings(_Part):
+    """What every user of the queue engine shares; a queue's own defaults are in `shared.jobs`."""
+
+    model_config = SettingsConfigDict(env_prefix="QUEUE_")
+
+    partitions: int = Field(default=1, ge=1, le=256)
+    lease: timedelta = timedelta(seconds=30)
+    renew: timedelta = timedelta(seconds=10)
+    reap_every: timedelta = timedelta(seconds=2)
+    concurrency: int | None = None
+
+    @model_validator(mode="after")
+    def _renewed_in_time(self) -> Self:
+        if self.renew * 2 > self.lease:
+            raise ValueError(
+                "QUEUE_RENEW must be at most half of QUEUE_LEASE, or a lease could lapse unrenewed."
+            )
+        return self
+
+
+class SendSettings(_Part):
+    """How a send is tried."""
+
+    model_config = SettingsConfigDict(env_prefix="SEND_")
+
+    provider_timeout: timedelta = timedelta(seconds=20)
+    charge_slack: timedelta = timedelta(seconds=1)
+    attempts: int = 3
+    backoff: timedelta = timedelta(seconds=2)
+    backoff_cap: timedelta = timedelta(minutes=5)
+    unknown_window: timedelta = timedelta(hours=24)
+    ambiguous_limit: int = 5
+    ambiguous_pause: timedelta = timedelta(seconds=30)
+    ambiguous_pause_cap: timedelta = timedelta(minutes=10)
+    max_lateness: timedelta = timedelta(hours=24)
+
+
+class TimeoutSettings(_Part):
+    """When a timeout may fire (design §9)."""
+
+    model_config = SettingsConfigDict(env_prefix="TIMEOUT_")
+
+    grace: timedelta = timedelta(seconds=120)
+    insert_timeout: timedelta = timedelta(seconds=5)
+    watermark_expires: timedelta = timedelta(hours=1)
+    recheck: timedelta = timedelta(seconds=5)
+    gateway_silence: timedelta = timedelta(seconds=30)
+    gateway_recovery: timedelta = timedelta(minutes=15)
+
+
+class WebhookSettings(_Part):
+    """How stored webhook bodies are worked on."""
+
+    model_config = SettingsConfigDict(env_prefix="WEBHOOK_")
+
+    max_bytes: int = 1024 * 1024
+    match_window: timedelta = timedelta(days=7)
+    park_for: timedelta = timedelta(seconds=30)
+    park_attempts: int = 5
+
+
+class DispatchSettings(_Part):
+    """How due rows reach the queues, and how stuck ones are found."""
+
+    model_config = SettingsConfigDict(env_prefix="DISPATCH_")
+
+    page: int = 500
+    per_tenant: int = 100
+    poll: timedelta = timedelta(seconds=1)
+    ahead: timedelta = timedelta(minutes=10)
+    ahead_min: int = 100
+    ahead_max: int = 10_000
+    sweep_every: timedelta = timedelta(seconds=5)
+    enqueued_stale: timedelta = timedelta(minutes=5)
+    received_stale: timedelta = timedelta(seconds=10)
+    partitions_ahead: int = 7
+    keep_deliveries: timedelta = timedelta(days=30)
+
+
+class PublicSettings(_Part):
+    """What the outside sees, and the key that seals credentials and unsubscribe tokens."""
+
+    model_config = SettingsConfigDict(env_prefix="OUTREACH_")
+
+    public_url: str = "http://localhost:8080"
+    secret_key: SecretStr = Field(min_length=32)
+
+
+class PrivateSettings(_Part):
+    """The private port: health, readiness, metrics and /internal."""
+
+    model_config = SettingsConfigDict(env_prefix="PRIVATE_")
+
+    host: str = "127.0.0.1"
+    port: int = 9090
+    ready_within: timedelta = timedelta(seconds=15)
+    shutdown_grace: timedelta = timedelta(seconds=30)
+
+
+class LogSettings(_Part):
+    """How much is logged, and in which shape."""
+
+    model_config = SettingsConfigDict(env_prefix="LOG_")
+
+    level: str = "INFO"
+    json_lines: bool = Field(default=True, validation_alias="LOG_JSON")

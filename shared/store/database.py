@@ -1,0 +1,88 @@
+"""The database: an engine, transactions, and what is tried again."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from shared.errors import StoreUnavailable
+from shared.settings import DatabaseSettings
+
+T = TypeVar("T")
+
+_AGAIN = {"40001", "40P01"}  # serialization_failure, deadlock_detected
+_AWAY = ("08", "57P0", "53300")  # connection_exception, admin_shutdown and kin, too_many_connections
+_TRIES = 5
+
+
+class Database:
+    """One pool of connections; every statement of the store runs in one of its transactions."""
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        self.settings = settings
+        self.engine: AsyncEngine = create_async_engine(
+            settings.dsn,
+            pool_size=settings.pool_size,
+            max_overflow=0,
+            pool_timeout=settings.connect_timeout.total_seconds(),
+            pool_pre_ping=False,
+            connect_args=_connect_args(settings),
+        )
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction: committed on leaving, rolled back on an error.
+
+        Raises StoreUnavailable when Postgres does not answer.
+        """
+        try:
+            async with self.engine.begin() as connection:
+                yield connection
+        except (OSError, PoolTimeout, InterfaceError, TimeoutError) as error:
+            raise StoreUnavailable from error
+        except DBAPIError as error:
+            if error.connection_invalidated or _code(error).startswith(_AWAY):
+                raise StoreUnavailable from error
+            raise
+
+    async def run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Run `work` in a transaction; again, with a pause, after a deadlock or serialization failure."""
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                async with self.begin() as connection:
+                    return await work(connection)
+            except DBAPIError as error:
+                if _code(error) not in _AGAIN or not tries_left:
+                    raise
+                await asyncio.sleep(
+                    random.uniform(0.005, 0.05)
+                )  # apart, so that the same two do not meet again
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        await self.engine.dispose()
+
+
+def _connect_args(settings: DatabaseSettings) -> dict[str, Any]:
+    arguments: dict[str, Any] = {
+        "timeout": settings.connect_timeout.total_seconds(),
+        "command_timeout": settings.statement_timeout.total_seconds(),
+        # The custom plans of our small set statements are never worth planning anew.
+        "server_settings": {"application_name": "outreach", "jit": "off"},
+    }
+    if not settings.prepared_statements:
+        arguments |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
+    return arguments
+
+
+def _code(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None) or "")
+
+
+__all__ = ["AsyncConnection", "Database", "OperationalError"]

@@ -1,0 +1,13 @@
+"""Row ids: UUIDv7, made here, so that rows made together lie together."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+__all__ = ["id_time", "uuid7"]
+
+
+def id_time(row_id: UUID) -> datetime:
+    """When a UUIDv7 was made, to the millisecond."""
+    return datetime.fromtimestamp((row_id.int >> 80) / 1000, UTC)

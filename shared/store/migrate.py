@@ -1,0 +1,66 @@
+"""Bring the schema up to date, and say whether it is.
+
+Pods wait for the schema; only `outreach migrate`, the embedded servers and tests change it.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from shared.store.partitions import ensure_partitions
+
+_LOCK = 0x6F757472  # "outr": two migrations at once take turns
+
+
+def ours(_object: Any, name: str | None, kind: str, _reflected: bool, _compare_to: Any) -> bool:
+    """Whether a schema object is described by the metadata: a day's partition is not."""
+    return not (kind in {"table", "index"} and name is not None and "_p2" in name) and not str(name).endswith(
+        "_default"
+    )
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _upgrade(connection: Connection) -> None:
+    connection.exec_driver_sql(f"select pg_advisory_xact_lock({_LOCK})")
+    command.upgrade(_config(connection), "head")
+
+
+async def upgrade(url: str, days_ahead: int = 7) -> None:
+    """Apply every migration that is missing and make the coming days' partitions."""
+    engine = create_async_engine(url)
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(_upgrade)
+            await ensure_partitions(connection, days_ahead)
+    finally:
+        await engine.dispose()
+
+
+def _is_current(connection: Connection) -> bool:
+    heads = set(ScriptDirectory.from_config(_config()).get_heads())
+    # A newer schema serves this release too: migrations expand before they contract.
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    found = set(MigrationContext.configure(connection).get_current_heads())
+    return bool(found) and (found == heads or not found <= known)
+
+
+async def is_current(url: str) -> bool:
+    """Whether the schema is the one this release needs, or a newer one."""
+    engine = create_async_engine(url)
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(_is_current)
+    finally:
+        await engine.dispose()

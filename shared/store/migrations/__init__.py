@@ -1,0 +1,1 @@
+"""Alembic migrations: expand, then contract in a later release."""

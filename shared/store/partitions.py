@@ -1,0 +1,46 @@
+"""Day partitions: kept ahead of time, dropped when their time is over.
+
+`deliveries` and `attempts` have a default partition too, so that a late dispatch loses nothing.
+"""
+
+from datetime import UTC, date, datetime, timedelta
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+PARTITIONED = ("deliveries", "attempts")
+
+
+def partition_name(table: str, day: date) -> str:
+    """The name of a day's partition."""
+    return f"{table}_p{day:%Y%m%d}"
+
+
+async def ensure_partitions(connection: AsyncConnection, days_ahead: int) -> None:
+    """Make the partitions from yesterday to `days_ahead` days from now that do not exist."""
+    today = (await connection.scalar(text("select (now() at time zone 'utc')::date"))) or date.min
+    for table in PARTITIONED:
+        for offset in range(-1, days_ahead + 1):
+            await _ensure(connection, table, today + timedelta(days=offset))
+
+
+async def _ensure(connection: AsyncConnection, table: str, day: date) -> None:
+    name = partition_name(table, day)
+    if await connection.scalar(text("select to_regclass(:name)"), {"name": name}) is not None:
+        return
+    first, after = f"{day:%Y-%m-%d}T00:00:00Z", f"{day + timedelta(days=1):%Y-%m-%d}T00:00:00Z"
+    await connection.execute(
+        text(f"create table if not exists {name} partition of {table} for values from ('{first}') to ('{after}')")
+    )
+
+
+async def drop_partitions(connection: AsyncConnection, table: str, keep: timedelta) -> list[str]:
+    """Drop the partitions whose whole day is older than `keep`; the names of those dropped."""
+    last_kept = (datetime.now(UTC) - keep).date()
+    rows = await connection.execute(
+        text("select inhrelid::regclass::text from pg_inherits where inhparent = to_regclass(:t)"), {"t": table}
+    )
+    names = [name for name in rows.scalars() if "_p" in name and name < partition_name(table, last_kept)]
+    for name in names:
+        await connection.execute(text(f"drop table {name}"))
+    return names
