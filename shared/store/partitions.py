@@ -30,7 +30,10 @@ async def _ensure(connection: AsyncConnection, table: str, day: date) -> None:
         return
     first, after = f"{day:%Y-%m-%d}T00:00:00Z", f"{day + timedelta(days=1):%Y-%m-%d}T00:00:00Z"
     await connection.execute(
-        text(f"create table if not exists {name} partition of {table} for values from ('{first}') to ('{after}')")
+        text(
+            f"create table if not exists {name} partition of {table}"
+            f" for values from ('{first}') to ('{after}')"
+        )
     )
 
 
@@ -38,7 +41,8 @@ async def drop_partitions(connection: AsyncConnection, table: str, keep: timedel
     """Drop the partitions whose whole day is older than `keep`; the names of those dropped."""
     last_kept = (datetime.now(UTC) - keep).date()
     rows = await connection.execute(
-        text("select inhrelid::regclass::text from pg_inherits where inhparent = to_regclass(:t)"), {"t": table}
+        text("select inhrelid::regclass::text from pg_inherits where inhparent = to_regclass(:table)"),
+        {"table": table},
     )
     names = [name for name in rows.scalars() if "_p" in name and name < partition_name(table, last_kept)]
     for name in names:

@@ -1,6 +1,6 @@
 """What every table is made of: the metadata, and columns that recur."""
 
-from sqlalchemy import Column, DateTime, ForeignKeyConstraint, MetaData, Uuid, func
+from sqlalchemy import CheckConstraint, Column, DateTime, ForeignKeyConstraint, MetaData, Uuid, func
 
 metadata = MetaData(
     naming_convention={
@@ -36,3 +36,9 @@ def points_to(table: str, column: str) -> ForeignKeyConstraint:
     return ForeignKeyConstraint(
         ["tenant_id", column], [f"{table}.tenant_id", f"{table}.id"], ondelete="CASCADE"
     )
+
+
+def one_of(column: str, *values: str) -> CheckConstraint:
+    """The column holds one of these words."""
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} in ({listed})", name=column)

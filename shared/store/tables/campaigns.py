@@ -1,7 +1,6 @@
 """Contacts, suppressions, campaigns, and where each contact is in them."""
 
 from sqlalchemy import (
-    CheckConstraint,
     Column,
     ForeignKeyConstraint,
     Index,
@@ -14,7 +13,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from shared.store.tables.base import Id, Time, belongs_to_tenant, made_at, metadata, points_to, tenant_key
+from shared.store.tables.base import (
+    Id,
+    Time,
+    belongs_to_tenant,
+    made_at,
+    metadata,
+    one_of,
+    points_to,
+    tenant_key,
+)
 
 contacts = Table(
     "contacts",
@@ -52,13 +60,10 @@ campaigns = Table(
     metadata,
     *tenant_key(),
     Column("name", String, nullable=False),
-    Column(
-        "kind", String, CheckConstraint("kind in ('marketing', 'transactional')", name="kind"), nullable=False
-    ),
+    Column("kind", String, nullable=False),
     Column(
         "status",
         String,
-        CheckConstraint("status in ('active', 'paused', 'cancelled')", name="status"),
         nullable=False,
         server_default="active",
     ),
@@ -66,7 +71,6 @@ campaigns = Table(
     Column(
         "reentry",
         String,
-        CheckConstraint("reentry in ('never', 'after_exit', 'after_days')", name="reentry"),
         nullable=False,
         server_default="never",
     ),
@@ -80,6 +84,9 @@ campaigns = Table(
     belongs_to_tenant(),
     points_to("senders", "email_sender_id"),
     points_to("senders", "sms_sender_id"),
+    one_of("kind", "marketing", "transactional"),
+    one_of("status", "active", "paused", "cancelled"),
+    one_of("reentry", "never", "after_exit", "after_days"),
 )
 
 campaign_versions = Table(
@@ -102,7 +109,6 @@ enrollments = Table(
     Column(
         "status",
         String,
-        CheckConstraint("status in ('active', 'paused', 'exited', 'cancelled')", name="status"),
         nullable=False,
         server_default="active",
     ),
@@ -121,6 +127,7 @@ enrollments = Table(
         postgresql_where=text("exited_at is null"),
     ),
     Index("ix_enrollments_contact", "tenant_id", "contact_id"),
+    one_of("status", "active", "paused", "exited", "cancelled"),
 )
 
 visits = Table(

@@ -16,9 +16,10 @@ from shared.store.tables.base import Id, Time, belongs_to_tenant, made_at, metad
 installation = Table(
     "installation",
     metadata,
-    Column("one", Integer, CheckConstraint("one = 1", name="one"), primary_key=True, server_default="1"),
+    Column("one", Integer, primary_key=True, server_default="1"),
     Column("id", Id, nullable=False),
     made_at(),
+    CheckConstraint("one = 1", name="one"),
 )
 
 queues = Table(
@@ -54,8 +55,9 @@ pauses = Table(
 gateway_beats = Table(
     "gateway_beats",
     metadata,
-    Column("one", Integer, CheckConstraint("one = 1", name="one"), primary_key=True, server_default="1"),
+    Column("one", Integer, primary_key=True, server_default="1"),
     Column("at", Time, nullable=False, comment="when any gateway last said it serves"),
+    CheckConstraint("one = 1", name="one"),
 )
 
 gateway_outages = Table(

@@ -13,18 +13,26 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from shared.store.tables.base import Id, Time, belongs_to_tenant, made_at, metadata, points_to, tenant_key
+from shared.store.tables.base import (
+    Id,
+    Time,
+    belongs_to_tenant,
+    made_at,
+    metadata,
+    one_of,
+    points_to,
+    tenant_key,
+)
 
 tenants = Table(
     "tenants",
     metadata,
     Column("id", Id, primary_key=True),
     Column("name", String, nullable=False, unique=True),
-    Column(
-        "weight", Integer, CheckConstraint("weight > 0", name="weight"), nullable=False, server_default="1"
-    ),
+    Column("weight", Integer, nullable=False, server_default="1"),
     Column("unknown_policy", String, nullable=False, server_default="fail"),
     made_at(),
+    CheckConstraint("weight > 0", name="weight"),
 )
 
 api_keys = Table(
@@ -57,7 +65,7 @@ senders = Table(
     metadata,
     *tenant_key(),
     Column("provider_account_id", Id, nullable=False),
-    Column("channel", String, CheckConstraint("channel in ('email', 'sms')", name="channel"), nullable=False),
+    Column("channel", String, nullable=False),
     Column("address", String, nullable=False),
     Column("name", String, nullable=False, server_default=""),
     Column("ambiguous", Integer, nullable=False, server_default="0", comment="ambiguous outcomes in a row"),
@@ -65,6 +73,7 @@ senders = Table(
     belongs_to_tenant(),
     points_to("provider_accounts", "provider_account_id"),
     UniqueConstraint("tenant_id", "channel", "address"),
+    one_of("channel", "email", "sms"),
 )
 
 webhook_endpoints = Table(
@@ -97,14 +106,15 @@ rate_limits = Table(
     Column(
         "kind",
         String,
-        CheckConstraint("kind in ('minute', 'hour', 'day', 'concurrent')", name="kind"),
         nullable=False,
     ),
-    Column("limit", BigInteger, CheckConstraint('"limit" >= 0', name="limit"), nullable=False),
+    Column("limit", BigInteger, nullable=False),
     made_at("updated_at"),
     belongs_to_tenant(),
     points_to("senders", "sender_id"),
     UniqueConstraint("tenant_id", "channel", "sender_id", "kind", postgresql_nulls_not_distinct=True),
+    one_of("kind", "minute", "hour", "day", "concurrent"),
+    CheckConstraint('"limit" >= 0', name="limit"),
 )
 
 closures = Table(

@@ -16,7 +16,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from shared.store.tables.base import Id, Time, belongs_to_tenant, made_at, metadata, points_to, tenant_key
+from shared.store.tables.base import (
+    Id,
+    Time,
+    belongs_to_tenant,
+    made_at,
+    metadata,
+    one_of,
+    points_to,
+    tenant_key,
+)
 
 _SEND = "'pending', 'enqueued', 'submitting', 'accepted', 'failed', 'skipped', 'cancelled', 'unknown', 'held'"
 _TIMEOUT = "'pending', 'enqueued', 'fired', 'cancelled', 'held'"
@@ -25,7 +34,7 @@ scheduled_actions = Table(
     "scheduled_actions",
     metadata,
     *tenant_key(),
-    Column("kind", String, CheckConstraint("kind in ('send', 'timeout')", name="kind"), nullable=False),
+    Column("kind", String, nullable=False),
     Column("status", String, nullable=False, server_default="pending"),
     Column("g", Integer, nullable=False, server_default="0", comment="generation (design §2)"),
     Column("due_at", Time, nullable=False),
@@ -90,6 +99,7 @@ scheduled_actions = Table(
         postgresql_where=text("recipient is not null"),
     ),
     Index("ix_actions_contact", "tenant_id", "contact_id"),
+    one_of("kind", "send", "timeout"),
 )
 
 attempts = Table(
@@ -126,7 +136,6 @@ deliveries = Table(
     Column(
         "state",
         String,
-        CheckConstraint("state in ('received', 'processing', 'processed', 'failed', 'parked')", name="state"),
         nullable=False,
         server_default="received",
     ),
@@ -143,6 +152,7 @@ deliveries = Table(
         "received_at",
         postgresql_where=text("state in ('received', 'processing', 'parked')"),
     ),
+    one_of("state", "received", "processing", "processed", "failed", "parked"),
     postgresql_partition_by="RANGE (received_at)",
 )
 
