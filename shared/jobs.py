@@ -4,6 +4,7 @@ Names are Python's in code and camelCase on the wire, so producers in other lang
 schemas that `schemas()` publishes.
 """
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -66,6 +67,11 @@ class Envelope(BaseModel):
     version: int = ENVELOPE_VERSION
     tenant_id: UUID
 
+    @property
+    def lane(self) -> str:
+        """The line the job stands in: its tenant's."""
+        return str(self.tenant_id)
+
     def wire(self) -> bytes:
         """The canonical JSON: fields in order of definition, no space, absent where not set."""
         return self.model_dump_json(by_alias=True, exclude_none=True).encode()
@@ -90,6 +96,11 @@ class SendJob(Envelope):
     node_id: str
     channel: Literal["email", "sms"]
     sender_id: UUID
+
+    @property
+    def lane(self) -> str:
+        """The line of one sender of a tenant on a channel."""
+        return f"{self.tenant_id}/{self.channel}/{self.sender_id}"
 
 
 class TimeoutJob(Envelope):
@@ -116,6 +127,18 @@ class TaskiqJob(BaseModel):
     task_name: str
     positional: list[Any] = Field(default=[], alias="args")
     keyword: dict[str, Any] = Field(default={}, alias="kwargs")
+
+    @property
+    def lane(self) -> str:
+        """The line of the tenant that was named, or of those that name none."""
+        return self.tenant_id or "default"
+
+    def wire(self) -> bytes:
+        """The canonical JSON: keys sorted, no space; ValueError for what JSON has not, as NaN."""
+        value = self.model_dump(mode="json", by_alias=True)
+        return json.dumps(
+            value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+        ).encode()
 
 
 Job = Annotated[WebhookJob | SendJob | TimeoutJob | TaskiqJob, Field(discriminator="kind")]
