@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from pwd import struct_passwd
-from typing import Any, ClassVar, Self
+from typing import Any, BinaryIO, ClassVar, Self
 
 import structlog
 
@@ -26,7 +26,7 @@ START = timedelta(seconds=60)
 STOP = timedelta(seconds=10)  # for each signal
 LOCK_GRACE = timedelta(seconds=2)  # a killed server's own children may outlive it by a moment
 POLL = timedelta(milliseconds=20)
-PORT_ATTEMPTS = 5
+PORT_ATTEMPTS = 3
 # Nothing of ours reaches the server: PG* variables would change it, another language its messages.
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
 
@@ -115,8 +115,7 @@ class EmbeddedServer(ABC):
 
     async def _run(self, *command: str) -> None:
         """Run a command to its end as the server's account, its output to the log."""
-        with self._log_path.open("ab") as output:
-            self._log_start = output.tell()
+        with self._open_log() as output:
             process = await asyncio.create_subprocess_exec(
                 *command,
                 stdin=subprocess.DEVNULL,
@@ -148,6 +147,13 @@ class EmbeddedServer(ABC):
     def _lock_path(self) -> Path:
         return self.folder / f"{self.name}.lock"
 
+    def _open_log(self) -> BinaryIO:
+        """The log for the next process; statements in it may hold data, so it is for the owner alone."""
+        self._log_path.touch(mode=0o600)
+        output = self._log_path.open("ab")
+        self._log_start = output.tell()
+        return output
+
     def _make_folder(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self._lock_path.exists() and any(self.folder.iterdir()):
@@ -178,7 +184,7 @@ class EmbeddedServer(ABC):
     async def _bring_up(self, lock: int) -> None:
         """Spawn until the server serves; between choosing a port and binding it another may take it."""
         for _ in range(PORT_ATTEMPTS):
-            self._spawn(lock, self.port or _free_port())
+            self._spawn(lock, self.port or free_port())
             try:
                 if await self._came_up():
                     return
@@ -193,8 +199,7 @@ class EmbeddedServer(ABC):
     def _spawn(self, lock: int, port: int) -> None:
         # Popen, not asyncio's: a child of asyncio's dies with the loop that started it.
         self.port = port
-        with self._log_path.open("ab") as output:
-            self._log_start = output.tell()
+        with self._open_log() as output:
             self._process = subprocess.Popen(
                 [*_ends_with_its_parent(), *self._command()],
                 stdin=subprocess.DEVNULL,
@@ -236,7 +241,8 @@ class EmbeddedServer(ABC):
         )
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A loopback port that was free a moment ago; another may take it before the caller does."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,0 +1,79 @@
+"""Everything on one machine: embedded Postgres and Valkey, and every service as a process of its own."""
+
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.cli.fleet import Fleet, Say
+from shared.child import free_port
+from shared.redis.embedded import EmbeddedValkey
+from shared.store.embedded import EmbeddedPostgres
+from shared.store.migrate import upgrade
+
+SERVICES = ("gateway", "dispatch", "send", "timeout", "webhook")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running installation: its servers, its services, and the environment they were started with."""
+
+    postgres: EmbeddedPostgres
+    valkey: EmbeddedValkey
+    fleet: Fleet
+    environment: Mapping[str, str]
+    public_url: str
+    private_ports: Mapping[str, int]
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, say: Say, settings: Mapping[str, str], public_port: int | None = None, replicas: int = 1
+) -> AsyncIterator[Stack]:
+    """Start servers and services on data kept in `folder`, and stop them in order.
+
+    `settings` are environment variables for every service; `replicas` is how many send and webhook workers
+    run. The folder must exist.
+
+    Raises SettingsError when a server's folder is in use or a binary is missing.
+    """
+    async with (
+        EmbeddedPostgres(folder / "postgres") as postgres,
+        EmbeddedValkey(folder / "valkey", persistent=True) as valkey,
+    ):
+        await upgrade(postgres.url)
+        port = public_port or free_port()
+        environment = {
+            "DATABASE_URL": postgres.url,
+            "REDIS_URL": valkey.url,
+            "OUTREACH_PUBLIC_URL": f"http://127.0.0.1:{port}",
+            "OUTREACH_SECRET_KEY": _secret_key(folder),
+            "GATEWAY_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(port),
+            **settings,
+        }
+        stack = Stack(postgres, valkey, Fleet(say), environment, environment["OUTREACH_PUBLIC_URL"], {})
+        try:
+            yield await _started(stack, replicas)
+        finally:
+            await stack.fleet.stop()
+
+
+async def _started(stack: Stack, replicas: int) -> Stack:
+    ports: dict[str, int] = {}
+    for service in SERVICES:
+        for number in range(replicas if service in {"send", "webhook"} else 1):
+            name = service if not number else f"{service}-{number + 1}"
+            ports[name] = free_port()
+            await stack.fleet.start_service(service, {**stack.environment, "PRIVATE_PORT": str(ports[name])})
+    return Stack(stack.postgres, stack.valkey, stack.fleet, stack.environment, stack.public_url, ports)
+
+
+def _secret_key(folder: Path) -> str:
+    """The installation's key: made once, kept beside the data it seals, readable by its owner alone."""
+    kept = folder / "secret_key"
+    if not kept.exists():
+        kept.touch(mode=0o600)
+        kept.write_text(secrets.token_urlsafe(32))
+    return kept.read_text()
