@@ -188,7 +188,7 @@ class EmbeddedServer(ABC):
             try:
                 if await self._came_up():
                     return
-            except asyncio.CancelledError:
+            except BaseException:
                 await self.kill()
                 raise
             if "ddress already in use" not in self._log_tail():

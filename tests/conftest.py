@@ -6,9 +6,8 @@ choose other versions than the wheels'. A missing server skips its tests here an
 
 import asyncio
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Iterator
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,8 @@ from redis.asyncio import Redis
 
 from shared.redis.embedded import EmbeddedValkey
 from shared.store.embedded import EmbeddedPostgres
-from tests.servers import TEMPLATE, admin, fresh_database, postgres_in, serving, valkey_in, without
+from shared.store.migrate import upgrade
+from tests.servers import TEMPLATE, fresh_database, postgres_in, query, serving, valkey_in, without
 
 
 def pytest_configure() -> None:
@@ -61,6 +61,14 @@ def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def reachable_path() -> Iterator[Path]:
+    """A folder like `tmp_path` that other accounts can reach too: root's Postgres runs as one."""
+    with tempfile.TemporaryDirectory(prefix="outreach-test-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
     """The folder of specifications and corpora that lies beside the repository on some machines."""
@@ -77,6 +85,5 @@ async def _empty(server: EmbeddedValkey) -> None:
 
 
 async def _make_template(server: EmbeddedPostgres) -> None:
-    await admin(server, f"CREATE DATABASE {TEMPLATE}")
-    if find_spec("shared.store.migrate"):
-        await import_module("shared.store.migrate").upgrade(server.url_of(TEMPLATE))
+    await query(server.dsn, f"CREATE DATABASE {TEMPLATE}")
+    await upgrade(server.url_of(TEMPLATE))

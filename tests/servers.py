@@ -2,11 +2,14 @@
 
 import asyncio
 import os
+import pwd
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 from uuid import uuid4
 
 import asyncpg
@@ -68,11 +71,11 @@ def serving(make: Callable[[Path], S]) -> Iterator[S]:
             asyncio.run(server.stop())
 
 
-async def admin(server: EmbeddedPostgres, statement: str) -> None:
-    """Run a statement that needs no database."""
-    connection = await asyncpg.connect(server.dsn, timeout=10, command_timeout=60)
+async def query(dsn: str, statement: str) -> Any:
+    """Run one statement on a connection of its own; its first value, if it has one."""
+    connection = await asyncpg.connect(dsn, timeout=10, command_timeout=60)
     try:
-        await connection.execute(statement)
+        return await connection.fetchval(statement)
     finally:
         await connection.close(timeout=5)
 
@@ -81,8 +84,33 @@ async def admin(server: EmbeddedPostgres, statement: str) -> None:
 def fresh_database(server: EmbeddedPostgres) -> Iterator[str]:
     """The URL of a new database with every migration applied; it is dropped afterwards."""
     name = f"test_{uuid4().hex}"
-    asyncio.run(admin(server, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy"))
+    asyncio.run(query(server.dsn, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy"))
     try:
         yield server.url_of(name)
     finally:
-        asyncio.run(admin(server, f"DROP DATABASE {name} WITH (FORCE)"))
+        asyncio.run(query(server.dsn, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def as_nobody(imports: str, work: str, *, owned: Path) -> None:
+    """Run a line of Python as an ordinary user who owns a folder; only root can, and others are one already.
+
+    The line runs as root first, in a folder of its own, to load what Python loads late: the interpreter may
+    be root's alone. It finds its folder in `folder`.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user, and this user is an ordinary one")
+    if not all(parent.stat().st_mode & 1 for parent in Path(__file__).parents):
+        pytest.skip("only root can reach the repository")
+    nobody = pwd.getpwnam("nobody")
+    os.chown(owned, nobody.pw_uid, nobody.pw_gid)
+    script = f"""import os; from pathlib import Path; {imports}
+folder = Path({str(owned)!r}) / "by-root"
+{work}
+os.setgroups([]); os.setgid({nobody.pw_gid}); os.setuid({nobody.pw_uid})
+folder = Path({str(owned)!r}) / "by-nobody"
+{work}
+assert folder.stat().st_uid == {nobody.pw_uid}"""
+    command = [sys.executable, "-c", script]
+    home = os.environ | {"HOME": str(owned)}  # noqa: TID251  the rest is for the child to read
+    done = subprocess.run(command, env=home, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr

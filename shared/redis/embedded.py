@@ -64,7 +64,7 @@ class EmbeddedValkey(EmbeddedServer):
         try:
             # Another server may hold the port for the moment it takes ours to notice and end.
             return bool((await client.info("server"))["process_id"] == self.pid)
-        except (RedisError, OSError):
+        except RedisError:
             return False
         finally:
             await client.aclose()

@@ -124,8 +124,11 @@ class EmbeddedPostgres(EmbeddedServer):
 
     async def _answers(self) -> bool:
         try:
-            connection = await asyncpg.connect(self._dsn("postgres"), timeout=5, command_timeout=30)
-        except (OSError, asyncpg.PostgresError, TimeoutError):
+            # No TLS on the loopback: asyncpg would look for certificates in a home that may not be ours.
+            connection = await asyncpg.connect(
+                self._dsn("postgres"), ssl=False, timeout=5, command_timeout=30
+            )
+        except (ConnectionError, TimeoutError, asyncpg.PostgresError):
             return False
         try:
             if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):
