@@ -119,7 +119,8 @@ class TimeoutJob(Envelope):
 class TaskiqJob(BaseModel):
     """A plain Taskiq task; it has no row and is only as durable as Redis."""
 
-    model_config = Envelope.model_config
+    # NaN must be refused by `wire`, not travel as null.
+    model_config = {**Envelope.model_config, "ser_json_inf_nan": "constants"}
 
     version: int = ENVELOPE_VERSION
     kind: Literal["taskiq"] = "taskiq"

@@ -1,0 +1,110 @@
+"""How a handler's return or error ends its job."""
+
+import random
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from taskiq.exceptions import NoResultError, TaskRejectedError
+
+from shared.broker.context import JobContext
+from shared.errors import Defer, RateLimited, Unrecoverable
+from shared.jobs import QueueSpec
+from shared.queue.types import ClaimedJob, Settlement, Verdict
+
+_LONGEST_REASON = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a handler returns to say exactly how its job ends; any other value means completed.
+
+    `at` is when a deferred job runs again. `refund` gives the charge back or keeps it (None: as the verdict
+    says). `close` is `(subject, until)`: the subject admits nothing until then. To retry, raise.
+    """
+
+    verdict: Verdict
+    reason: str = ""
+    at: datetime | None = None
+    refund: bool | None = None
+    close: tuple[str, datetime] | None = None
+
+
+def returned(context: JobContext, value: object) -> Settlement:
+    """The end of a job whose handler returned."""
+    job = context.job
+    if not isinstance(value, Ended):
+        return Settlement(job.id, job.token, Verdict.COMPLETED)
+    return Settlement(
+        job.id,
+        job.token,
+        value.verdict,
+        at_ms=_ms(value.at) if value.at else 0,
+        reason=value.reason,
+        refund=value.refund,
+        close=(value.close[0], _ms(value.close[1])) if value.close else None,
+    )
+
+
+def raised(context: JobContext, error: BaseException, spec: QueueSpec) -> Settlement:
+    """The end of a job whose handler raised.
+
+    Unrecoverable and a Taskiq rejection fail it, RateLimited and Defer keep it without using an attempt,
+    Taskiq's NoResultError completes it; anything else is a failed attempt.
+    """
+    job, reason = context.job, describe(error)
+    match error:
+        case Unrecoverable() | TaskRejectedError():
+            return Settlement(job.id, job.token, Verdict.FAILED, reason=reason)
+        case RateLimited():
+            # Kept, not given back: whoever said "limited" was asked, and counts the question.
+            close = (_subject(job.lane, error.scope), _ms(error.until))
+            return Settlement(job.id, job.token, Verdict.RELEASED, reason=reason, refund=False, close=close)
+        case Defer():
+            return Settlement(job.id, job.token, Verdict.DEFERRED, at_ms=_ms(error.until), reason=reason)
+        case NoResultError() if context.requeued:
+            # Taskiq's Context.requeue: to the end of the lane.
+            return Settlement(job.id, job.token, Verdict.DEFERRED, at_ms=_server_ms(context))
+        case NoResultError():
+            return Settlement(job.id, job.token, Verdict.COMPLETED)
+        case _:
+            return _failed_attempt(context, reason, spec)
+
+
+def released(context: JobContext) -> Settlement:
+    """Back to the head of its lane: no attempt used, the charge given back."""
+    return Settlement(context.job.id, context.job.token, Verdict.RELEASED)
+
+
+def describe(error: BaseException) -> str:
+    """An error as a reason: its type and message, within bounds."""
+    return f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
+
+
+def _failed_attempt(context: JobContext, reason: str, spec: QueueSpec) -> Settlement:
+    job = context.job
+    if job.attempt >= job.max_attempts:
+        return Settlement(job.id, job.token, Verdict.FAILED, reason=reason)
+    at_ms = _server_ms(context) + _backoff(job, spec) // timedelta(milliseconds=1)
+    return Settlement(job.id, job.token, Verdict.RETRY, at_ms=at_ms, reason=reason)
+
+
+def _backoff(job: ClaimedJob, spec: QueueSpec) -> timedelta:
+    """Full jitter under a ceiling that doubles with each attempt.
+
+    (Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.)
+    """
+    ceiling = min(spec.backoff_cap, spec.backoff * (1 << min(job.attempt - 1, 32)))
+    return ceiling * random.random()
+
+
+def _server_ms(context: JobContext) -> int:
+    """The server's clock now, as far as this process can tell: it was `claimed_ms` at the claim."""
+    return context.job.claimed_ms + context.age() // timedelta(milliseconds=1)
+
+
+def _subject(lane: str, scope: str) -> str:
+    return lane if scope == "sender" else "/".join(lane.split("/")[:2])
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)

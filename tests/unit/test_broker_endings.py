@@ -1,0 +1,141 @@
+"""What a handler returned or raised, as the settlement of its job."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from taskiq.exceptions import NoResultError, TaskRejectedError
+
+from shared.broker.context import JobContext
+from shared.broker.endings import Ended, raised, released, returned
+from shared.errors import Defer, RateLimited, Unrecoverable
+from shared.jobs import QueueSpec
+from shared.queue.types import ClaimedJob, Settlement, Verdict
+
+SPEC = QueueSpec(
+    "tests:jobs", concurrency=1, priority=0, backoff=timedelta(seconds=2), backoff_cap=timedelta(seconds=60)
+)
+LATER = datetime(2026, 11, 25, 12, tzinfo=UTC)
+LATER_MS = int(LATER.timestamp() * 1000)
+CLAIMED_MS = 1_000_000
+
+
+class Aged(JobContext):
+    """A context of a fixed age, so that no test waits."""
+
+    def age(self) -> timedelta:
+        return timedelta(seconds=3)
+
+
+def context(attempt: int = 1, lane: str = "acme/email/s1") -> JobContext:
+    job = ClaimedJob(
+        id="j1",
+        lane=lane,
+        token="7-1",
+        attempt=attempt,
+        max_attempts=3,
+        payload=b"",
+        annotations=b"",
+        cost=1,
+        priority=0,
+        enqueued_ms=0,
+        claimed_ms=CLAIMED_MS,
+        timeout_ms=0,
+    )
+    return Aged(job, claimed_at=0.0)
+
+
+@pytest.mark.parametrize("value", [None, 5, {"success": True}])
+def test_a_return_completes_the_job(value: object) -> None:
+    assert returned(context(), value) == Settlement("j1", "7-1", Verdict.COMPLETED)
+
+
+def test_a_handler_may_say_exactly_how_its_job_ends() -> None:
+    ended = Ended(Verdict.COMPLETED, reason="late", refund=True)
+    assert returned(context(), ended) == Settlement(
+        "j1", "7-1", Verdict.COMPLETED, reason="late", refund=True
+    )
+
+    ended = Ended(Verdict.DEFERRED, at=LATER, close=("acme/email", LATER))
+    assert returned(context(), ended) == Settlement(
+        "j1", "7-1", Verdict.DEFERRED, at_ms=LATER_MS, close=("acme/email", LATER_MS)
+    )
+
+
+@pytest.mark.parametrize("error", [Unrecoverable("no such row"), TaskRejectedError()])
+def test_an_unrecoverable_job_fails_at_its_first_attempt(error: Exception) -> None:
+    settlement = raised(context(attempt=1), error, SPEC)
+
+    assert settlement.verdict is Verdict.FAILED
+    assert settlement.reason == f"{type(error).__name__}: {error}"
+
+
+@pytest.mark.parametrize(
+    ("scope", "lane", "subject"),
+    [
+        ("sender", "acme/email/s1", "acme/email/s1"),
+        ("tenant", "acme/email/s1", "acme/email"),
+        ("tenant", "acme", "acme"),
+    ],
+)
+def test_a_limited_job_waits_at_the_head_of_its_closed_lane_and_keeps_its_charge(
+    scope: str, lane: str, subject: str
+) -> None:
+    settlement = raised(context(attempt=3, lane=lane), RateLimited(LATER, scope), SPEC)
+
+    assert (settlement.verdict, settlement.refund, settlement.close) == (
+        Verdict.RELEASED,
+        False,
+        (subject, LATER_MS),
+    )
+
+
+def test_a_deferred_job_runs_at_its_time_without_using_an_attempt() -> None:
+    settlement = raised(context(attempt=3), Defer(LATER), SPEC)
+
+    assert (settlement.verdict, settlement.at_ms) == (Verdict.DEFERRED, LATER_MS)
+
+
+def test_any_other_error_is_tried_again_after_a_doubling_jittered_pause_up_to_the_cap(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(random, "random", lambda: 1.0)
+    pauses = [
+        raised(_unending(attempt), ValueError("no"), SPEC).at_ms - CLAIMED_MS - 3000
+        for attempt in (1, 2, 3, 6, 9999)
+    ]
+    assert pauses == [2000, 4000, 8000, 60_000, 60_000]
+
+    monkeypatch.setattr(random, "random", lambda: 0.0)
+    assert raised(_unending(3), ValueError("no"), SPEC).at_ms - CLAIMED_MS - 3000 == 0
+
+
+def test_the_last_attempt_fails_with_its_reason() -> None:
+    assert raised(context(attempt=2), ValueError("no"), SPEC).verdict is Verdict.RETRY
+    assert raised(context(attempt=3), ValueError("no"), SPEC) == Settlement(
+        "j1", "7-1", Verdict.FAILED, reason="ValueError: no"
+    )
+
+
+def test_a_reason_is_bounded() -> None:
+    assert len(raised(context(attempt=3), ValueError("x" * 10_000), SPEC).reason) == 500
+
+
+def test_taskiqs_no_result_completes_and_its_requeue_goes_to_the_end_of_the_lane() -> None:
+    assert raised(context(), NoResultError(), SPEC) == Settlement("j1", "7-1", Verdict.COMPLETED)
+
+    sent_again = context()
+    sent_again.requeued = True
+    assert raised(sent_again, NoResultError(), SPEC) == Settlement(
+        "j1", "7-1", Verdict.DEFERRED, at_ms=CLAIMED_MS + 3000
+    )
+
+
+def test_released_goes_back_without_a_word_about_its_charge() -> None:
+    assert released(context()) == Settlement("j1", "7-1", Verdict.RELEASED)
+
+
+def _unending(attempt: int) -> JobContext:
+    unending = context(attempt)
+    object.__setattr__(unending.job, "max_attempts", 100_000)
+    return unending
