@@ -164,7 +164,7 @@ delivery_digests = Table(
     Column("digest", LargeBinary, primary_key=True),
     Column("delivery_id", Id, nullable=False),
     made_at("received_at"),
-    belongs_to_tenant(),
+    # No foreign key, as deliveries have none: one tenant's removal must not fail a batch of posts.
     Index("ix_delivery_digests_received_at", "received_at"),
 )
 

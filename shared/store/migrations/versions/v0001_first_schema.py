@@ -76,6 +76,16 @@ def upgrade() -> None:
         postgresql_where=sa.text("state in ('received', 'processing', 'parked')"),
     )
     op.create_table(
+        "delivery_digests",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("endpoint_id", sa.Uuid(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("delivery_id", sa.Uuid(), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "endpoint_id", "digest", name=op.f("pk_delivery_digests")),
+    )
+    op.create_index("ix_delivery_digests_received_at", "delivery_digests", ["received_at"], unique=False)
+    op.create_table(
         "gateway_beats",
         sa.Column("one", sa.Integer(), server_default="1", nullable=False),
         sa.Column(
@@ -170,19 +180,6 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("phone is not null"),
     )
-    op.create_table(
-        "delivery_digests",
-        sa.Column("tenant_id", sa.Uuid(), nullable=False),
-        sa.Column("endpoint_id", sa.Uuid(), nullable=False),
-        sa.Column("digest", sa.LargeBinary(), nullable=False),
-        sa.Column("delivery_id", sa.Uuid(), nullable=False),
-        sa.Column("received_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["tenant_id"], ["tenants.id"], name=op.f("fk_delivery_digests_tenant_id"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("tenant_id", "endpoint_id", "digest", name=op.f("pk_delivery_digests")),
-    )
-    op.create_index("ix_delivery_digests_received_at", "delivery_digests", ["received_at"], unique=False)
     op.create_table(
         "events",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
