@@ -70,13 +70,13 @@ class EmbeddedServer(ABC):
 
     @property
     def pid(self) -> int:
-        """The process id of the running server.
+        """The process id of the server that was started last.
 
         Raises:
-            SettingsError: it does not run.
+            SettingsError: none was.
         """
-        if self._process is None or not self.running:
-            raise SettingsError(f"The embedded {self.name} does not run: start it first.")
+        if self._process is None:
+            raise SettingsError(f"The embedded {self.name} was never started: start it first.")
         return self._process.pid
 
     async def start(self) -> None:
@@ -148,8 +148,7 @@ class EmbeddedServer(ABC):
         return self.folder / f"{self.name}.lock"
 
     def _open_log(self) -> BinaryIO:
-        """The log for the next process; statements in it may hold data, so it is for the owner alone."""
-        self._log_path.touch(mode=0o600)
+        """The log for the next process."""
         output = self._log_path.open("ab")
         self._log_start = output.tell()
         return output
@@ -158,13 +157,15 @@ class EmbeddedServer(ABC):
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self._lock_path.exists() and any(self.folder.iterdir()):
             raise SettingsError(f"{self.folder} holds other files: give {self.name} a folder of its own.")
-        # Another account passes through to what is its own, and reads nothing here.
+        # Another account passes through to what is its own, and reads nothing here: a log may hold data.
         self.folder.chmod(0o711 if self._account else 0o700)
+        self._lock_path.touch(mode=0o600)
+        self._log_path.touch(mode=0o600)
 
     @asynccontextmanager
     async def _claimed_folder(self) -> AsyncIterator[int]:
         """Hold the folder's lock; a server that inherits the descriptor holds it for as long as it lives."""
-        lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        lock = os.open(self._lock_path, os.O_RDWR)
         try:
             for _ in range(LOCK_GRACE // POLL):
                 try:
@@ -183,8 +184,9 @@ class EmbeddedServer(ABC):
 
     async def _bring_up(self, lock: int) -> None:
         """Spawn until the server serves; between choosing a port and binding it another may take it."""
+        kept = self.port
         for _ in range(PORT_ATTEMPTS):
-            self._spawn(lock, self.port or free_port())
+            self._spawn(lock, kept or free_port())
             try:
                 if await self._came_up():
                     return
@@ -194,6 +196,7 @@ class EmbeddedServer(ABC):
             if "ddress already in use" not in self._log_tail():
                 break
             await asyncio.sleep(POLL.total_seconds() * 10)
+        self.port = kept
         raise self._not_started()
 
     def _spawn(self, lock: int, port: int) -> None:

@@ -6,7 +6,6 @@ choose other versions than the wheels'. A missing server skips its tests here an
 
 import asyncio
 import signal
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -16,7 +15,16 @@ from redis.asyncio import Redis
 from shared.redis.embedded import EmbeddedValkey
 from shared.store.embedded import EmbeddedPostgres
 from shared.store.migrate import upgrade
-from tests.servers import TEMPLATE, fresh_database, postgres_in, query, serving, valkey_in, without
+from tests.servers import (
+    TEMPLATE,
+    fresh_database,
+    postgres_in,
+    query,
+    scratch_folder,
+    serving,
+    valkey_in,
+    without,
+)
 
 
 def pytest_configure() -> None:
@@ -64,7 +72,7 @@ def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
 @pytest.fixture
 def reachable_path() -> Iterator[Path]:
     """A folder like `tmp_path` that other accounts can reach too: root's Postgres runs as one."""
-    with tempfile.TemporaryDirectory(prefix="outreach-test-") as folder:
+    with scratch_folder() as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pwd
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,17 @@ def without(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
+def scratch_folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder for servers' files: in memory where there is enough, ten times faster than a disk."""
+    memory = Path("/dev/shm")
+    usable = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= 2 * 2**30
+    # Root's Postgres may have to run from here.
+    usable = usable and not os.statvfs(memory).f_flag & os.ST_NOEXEC
+    return tempfile.TemporaryDirectory(
+        prefix="outreach-test-", dir=memory if usable else None, ignore_cleanup_errors=True
+    )
+
+
 def valkey_in(folder: Path) -> EmbeddedValkey:
     """A Valkey that loses everything when it stops."""
     return EmbeddedValkey(
@@ -53,13 +65,18 @@ def valkey_in(folder: Path) -> EmbeddedValkey:
 
 def postgres_in(folder: Path) -> EmbeddedPostgres:
     """A Postgres in a hurry."""
-    return EmbeddedPostgres(folder, bin_dir=chosen_path("OUTREACH_TEST_POSTGRES_BIN"), durable=False)
+    return EmbeddedPostgres(
+        folder,
+        bin_dir=chosen_path("OUTREACH_TEST_POSTGRES_BIN"),
+        durable=False,
+        settings={"max_wal_size": "128MB"},
+    )
 
 
 @contextmanager
 def serving(make: Callable[[Path], S]) -> Iterator[S]:
     """Run a server in a folder of its own for as long as the block; skip or fail without its binary."""
-    with tempfile.TemporaryDirectory(prefix="outreach-test-", ignore_cleanup_errors=True) as folder:
+    with scratch_folder() as folder:
         try:
             server = make(Path(folder))
         except SettingsError as error:

@@ -126,7 +126,7 @@ class EmbeddedPostgres(EmbeddedServer):
         try:
             # No TLS on the loopback: asyncpg would look for certificates in a home that may not be ours.
             connection = await asyncpg.connect(
-                self._dsn("postgres"), ssl=False, timeout=5, command_timeout=30
+                self._dsn("postgres"), ssl=False, timeout=2, command_timeout=30
             )
         except (ConnectionError, TimeoutError, asyncpg.PostgresError):
             return False

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from shared import child
 from shared.child import EmbeddedServer
 from shared.errors import SettingsError
 from shared.redis.embedded import EmbeddedValkey
@@ -126,6 +128,17 @@ async def test_a_taken_port_is_refused_though_its_server_answers(kind: Kind, rea
         with pytest.raises(SettingsError, match="ddress already in use"):
             await second.start()
         assert (first.running, second.running) == (True, False)
+
+
+async def test_a_port_taken_before_it_is_bound_is_chosen_anew(
+    kind: Kind, reachable_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = child.free_port()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        chosen = iter([taken.getsockname()[1], free])
+        monkeypatch.setattr(child, "free_port", lambda: next(chosen))
+        async with kind.make(reachable_path / "server") as server:
+            assert server.port == free
 
 
 async def test_no_parent_folder_changes_its_permissions(kind: Kind, reachable_path: Path) -> None:
