@@ -23,6 +23,7 @@ from shared.store.embedded import EmbeddedPostgres
 
 S = TypeVar("S", bound=EmbeddedServer)
 TEMPLATE = "migrated"
+SCRATCH = "outreach-test-"  # then the pid of the run
 
 
 def setting(name: str) -> str | None:
@@ -49,9 +50,23 @@ def scratch_folder() -> tempfile.TemporaryDirectory[str]:
     usable = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= 2 * 2**30
     # Root's Postgres may have to run from here.
     usable = usable and not os.statvfs(memory).f_flag & os.ST_NOEXEC
+    place = memory if usable else Path(tempfile.gettempdir())
+    for left in place.glob(f"{SCRATCH}*"):  # by a run that was killed, and its servers with it
+        if not _alive(int(left.name.split("-")[2])):
+            shutil.rmtree(left, ignore_errors=True)
     return tempfile.TemporaryDirectory(
-        prefix="outreach-test-", dir=memory if usable else None, ignore_cleanup_errors=True
+        prefix=f"{SCRATCH}{os.getpid()}-", dir=place, ignore_cleanup_errors=True
     )
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def valkey_in(folder: Path) -> EmbeddedValkey:
