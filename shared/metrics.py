@@ -32,6 +32,7 @@ class Metrics:
     refusals: Counter
     unknown: Gauge
     posts: Counter
+    unannounced: Counter
 
     @classmethod
     def create(cls) -> Self:
@@ -72,6 +73,11 @@ class Metrics:
                 "outreach_webhook_posts",
                 "Webhook posts by answer.",
                 ["provider", "answer"],
+                registry=registry,
+            ),
+            unannounced=Counter(
+                "outreach_webhook_unannounced",
+                "Stored posts that the queue was not told of; the sweeper finds them.",
                 registry=registry,
             ),
         )

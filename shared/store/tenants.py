@@ -1,0 +1,37 @@
+"""Tenants."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, select
+from sqlalchemy.dialects.postgresql import insert
+
+from shared.errors import Conflict, NotFound
+from shared.store.database import AsyncConnection
+from shared.store.ids import uuid7
+from shared.store.pages import Page, rows_of
+from shared.store.tables import tenants
+
+
+async def create(connection: AsyncConnection, name: str, weight: int = 1) -> UUID:
+    """Make a tenant; its id. Its share of the workers is its weight among all. Raises Conflict."""
+    statement = insert(tenants).values(id=uuid7(), name=name, weight=weight)
+    tenant_id = await connection.scalar(
+        statement.on_conflict_do_nothing(index_elements=["name"]).returning(tenants.c.id)
+    )
+    if tenant_id is None:
+        raise Conflict(f"There is a tenant named {name!r}: choose another name.")
+    return UUID(str(tenant_id))
+
+
+async def page(connection: AsyncConnection, page: Page) -> list[Row[Any]]:
+    """Tenants: id, name, weight, unknown_policy, created_at."""
+    return await rows_of(connection, select(tenants), tenants, page)
+
+
+async def named(connection: AsyncConnection, name: str) -> UUID:
+    """The id of the tenant with this name. Raises NotFound."""
+    tenant_id = await connection.scalar(select(tenants.c.id).where(tenants.c.name == name))
+    if tenant_id is None:
+        raise NotFound(f"There is no tenant named {name!r}.")
+    return UUID(str(tenant_id))
