@@ -1,8 +1,9 @@
 """Providers: one file each, which sends, and verifies and normalizes what comes back.
 
 A module of this room that offers the functions of `base.Provider` is a provider; to add one, add its file.
-The others are `base` (the types), `calls` (one POST and what it proves), `fields` (what strangers send),
-`segments` (what an SMS costs) and `<provider>_events`, where a provider's file would grow too long.
+The others are `base` (the types), `client` (the HTTP client), `calls` (one POST and what it proves),
+`fields` (what strangers send), `segments` (what an SMS costs) and `<provider>_events`, where a provider's
+file would grow too long.
 """
 
 from importlib import import_module

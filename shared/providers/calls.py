@@ -19,7 +19,7 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
-from shared.providers.base import Outcome, SendOutcome
+from shared.providers.base import Outcome, ProviderAccount, SendOutcome
 from shared.providers.fields import text
 
 MAX_ANSWER_BYTES = 64 * 1024
@@ -76,6 +76,9 @@ async def post(
 
     `timeout` bounds the whole call, waiting for a free connection included. Redirects are not followed.
     """
+    address = _address(url)
+    if address is None:
+        return SendOutcome(Outcome.SENDER_CLOSED, reason="the account's base_url is no http address")
     body, received = _Body(content), bytearray()
     response: httpx.Response | None = None
     headers = {**headers, "Content-Length": str(len(content)), "Accept-Encoding": "identity"}
@@ -83,15 +86,13 @@ async def post(
         async with (
             asyncio.timeout(timeout.total_seconds()),
             client.stream(
-                "POST", url, headers=headers, content=body, timeout=None, follow_redirects=False
+                "POST", address, headers=headers, content=body, timeout=None, follow_redirects=False
             ) as response,
         ):
             async for chunk in response.aiter_raw():
                 received += chunk
                 if len(received) > MAX_ANSWER_BYTES:
                     break
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        return SendOutcome(Outcome.SENDER_CLOSED, reason=f"base_url is no http address: {error}")
     except (httpx.RequestError, OSError) as error:
         # OSError: the deadline (TimeoutError), and ssl.SSLError, which httpcore does not map once connected.
         if response is None:
@@ -99,6 +100,21 @@ async def post(
             return SendOutcome(kind, reason=type(error).__name__)
     assert response is not None  # a call without an exception has a response
     return judge(Answer(response.status_code, response.headers, bytes(received)))
+
+
+def credential(account: ProviderAccount, name: str) -> str | None:
+    """The account's credential, or None where there is none that could stand in a header."""
+    value = account.credentials.get(name)
+    return value if value and value.isascii() and value.isprintable() else None
+
+
+def _address(url: str) -> httpx.URL | None:
+    try:
+        address = httpx.URL(url)
+    except (httpx.InvalidURL, UnicodeError):
+        return None
+    whole = address.scheme in ("http", "https") and address.host and (address.port or 0) < 65536
+    return address if whole else None
 
 
 def judge_status(answer: Answer, message: str = "") -> SendOutcome:

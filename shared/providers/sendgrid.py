@@ -24,7 +24,7 @@ from shared.providers.base import (
     ProviderAccount,
     SendOutcome,
 )
-from shared.providers.calls import Answer, judge_status, post
+from shared.providers.calls import Answer, credential, judge_status, post
 from shared.providers.fields import identifier
 from shared.providers.sendgrid_events import check_shape, normalize
 
@@ -44,8 +44,8 @@ async def send(
     client: httpx.AsyncClient, account: ProviderAccount, message: OutgoingMessage, timeout: timedelta
 ) -> SendOutcome:
     """POST /v3/mail/send; the account's credential is `api_key`."""
-    key = account.credentials.get("api_key", "")
-    if not (key and key.isascii() and key.isprintable()):
+    key = credential(account, "api_key")
+    if key is None:
         return SendOutcome(Outcome.SENDER_CLOSED, reason="the account has no usable api_key")
     return await post(
         client,

@@ -22,7 +22,7 @@ from shared.providers.base import (
     ProviderAccount,
     SendOutcome,
 )
-from shared.providers.calls import Answer, judge_status, post
+from shared.providers.calls import Answer, credential, judge_status, post
 from shared.providers.fields import identifier
 from shared.providers.twilio_events import check_shape, form_fields, normalize
 
@@ -43,9 +43,11 @@ async def send(
     client: httpx.AsyncClient, account: ProviderAccount, message: OutgoingMessage, timeout: timedelta
 ) -> SendOutcome:
     """POST the account's Messages; its credentials are `account_sid` and `auth_token`."""
-    sid, token = account.credentials.get("account_sid", ""), account.credentials.get("auth_token", "")
-    if not (sid and token):
-        return SendOutcome(Outcome.SENDER_CLOSED, reason="the account has no account_sid or no auth_token")
+    sid, token = credential(account, "account_sid"), credential(account, "auth_token")
+    if sid is None or token is None:
+        return SendOutcome(
+            Outcome.SENDER_CLOSED, reason="the account has no usable account_sid and auth_token"
+        )
     basic = base64.b64encode(f"{sid}:{token}".encode()).decode()
     return await post(
         client,

@@ -1,0 +1,102 @@
+"""The client that all sends of a process share, on real sockets."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from shared.providers.client import open_client
+
+
+class Counter:
+    """A server that counts connections and holds answers back until told."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.connections = 0
+        self.waiting = 0
+        self.most_waiting = 0
+        self.go = asyncio.Event()
+        self.arrived = asyncio.Condition()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            while await reader.readuntil(b"\r\n\r\n"):
+                await self._hold()
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        except asyncio.IncompleteReadError:
+            pass
+        finally:
+            writer.close()
+
+    async def _hold(self) -> None:
+        async with self.arrived:
+            self.waiting += 1
+            self.most_waiting = max(self.most_waiting, self.waiting)
+            self.arrived.notify_all()
+        await self.go.wait()
+        self.waiting -= 1
+
+    async def until(self, waiting: int) -> None:
+        async with self.arrived:
+            await self.arrived.wait_for(lambda: self.waiting == waiting)
+
+
+@asynccontextmanager
+async def counting() -> AsyncIterator[Counter]:
+    counter = Counter()
+    server = await asyncio.start_server(counter.serve, "127.0.0.1", 0)
+    async with server:
+        counter.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        yield counter
+
+
+async def test_calls_one_after_the_other_use_one_connection() -> None:
+    async with counting() as server, open_client(50) as client:
+        server.go.set()
+        answers = [(await client.get(server.url)).text for _ in range(20)]
+    assert (answers, server.connections) == (["ok"] * 20, 1)
+
+
+async def test_as_many_calls_run_at_once_as_the_client_was_opened_for_and_the_rest_follow() -> None:
+    async with counting() as server, open_client(10) as client:
+        calls = [asyncio.create_task(client.get(server.url, timeout=None)) for _ in range(30)]
+        await server.until(12)  # pools of four
+        server.go.set()
+        answers = [(await call).text for call in calls]
+    assert (answers, server.most_waiting, server.connections) == (["ok"] * 30, 12, 12)
+
+
+async def test_calls_that_were_cancelled_leave_their_places_to_others() -> None:
+    async with counting() as server, open_client(4) as client:
+        calls = [asyncio.create_task(client.get(server.url, timeout=None)) for _ in range(6)]
+        await server.until(4)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        server.go.set()
+        again = await asyncio.gather(*(client.get(server.url) for _ in range(4)))
+    assert [answer.text for answer in again] == ["ok"] * 4
+
+
+async def test_calls_that_failed_leave_their_places_to_others() -> None:
+    async with counting() as server, open_client(4) as client:
+        for _ in range(9):
+            with pytest.raises(httpx.ConnectError):
+                await client.get("http://127.0.0.1:1/")
+        server.go.set()
+        again = await asyncio.gather(*(client.get(server.url) for _ in range(4)))
+    assert [answer.text for answer in again] == ["ok"] * 4
+
+
+async def test_an_answer_that_is_only_begun_keeps_its_place_until_it_is_closed() -> None:
+    async with counting() as server, open_client(5) as client:
+        server.go.set()
+        async with client.stream("GET", server.url):
+            await asyncio.gather(*(client.get(server.url) for _ in range(4)))
+            assert server.connections == 5
+        await client.get(server.url)
+        assert server.connections == 5
