@@ -1,12 +1,13 @@
 """The HTTP client of a process that sends: one for all providers, for hundreds of calls at a time.
 
 httpcore's pool looks at every pair of its connections for every request, so that one pool of 200 costs three
-times the CPU of the calls themselves. Here many small pools share the work; calls fill them from the first
-on, so that a quiet process keeps few connections and uses them again.
+times the CPU of the calls themselves. Here many small pools share the work; a call goes to the least busy
+one, the first of equals, so that a quiet process keeps few connections and uses them again.
 """
 
 import ssl
 from collections.abc import AsyncIterator
+from operator import attrgetter
 
 import httpx
 
@@ -26,14 +27,14 @@ def open_client(connections: int) -> httpx.AsyncClient:
 
 
 class _Pools(httpx.AsyncBaseTransport):
-    """Small pools, filled from the first on; the least busy one where all are full."""
+    """Small pools; a call goes to the least busy one."""
 
     def __init__(self, count: int) -> None:
         context = httpx.create_ssl_context(trust_env=False)
         self._pools = [_Pool(context) for _ in range(count)]
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        pool = min(self._pools, key=lambda pool: max(pool.busy, _POOL_SIZE - 1))
+        pool = min(self._pools, key=attrgetter("busy"))
         return await pool.handle_async_request(request)
 
     async def aclose(self) -> None:

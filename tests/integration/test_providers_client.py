@@ -1,7 +1,7 @@
 """The client that all sends of a process share, on real sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import httpx
@@ -38,10 +38,12 @@ class Counter:
             self.most_waiting = max(self.most_waiting, self.waiting)
             self.arrived.notify_all()
         await self.go.wait()
-        self.waiting -= 1
+        async with self.arrived:
+            self.waiting -= 1
+            self.arrived.notify_all()
 
     async def until(self, waiting: int) -> None:
-        async with self.arrived:
+        async with asyncio.timeout(10), self.arrived:
             await self.arrived.wait_for(lambda: self.waiting == waiting)
 
 
@@ -70,26 +72,41 @@ async def test_as_many_calls_run_at_once_as_the_client_was_opened_for_and_the_re
     assert (answers, server.most_waiting, server.connections) == (["ok"] * 30, 12, 12)
 
 
-async def test_calls_that_were_cancelled_leave_their_places_to_others() -> None:
-    async with counting() as server, open_client(4) as client:
-        calls = [asyncio.create_task(client.get(server.url, timeout=None)) for _ in range(6)]
-        await server.until(4)
-        for call in calls:
-            call.cancel()
-        await asyncio.gather(*calls, return_exceptions=True)
-        server.go.set()
-        again = await asyncio.gather(*(client.get(server.url) for _ in range(4)))
-    assert [answer.text for answer in again] == ["ok"] * 4
+async def fail(server: Counter, client: httpx.AsyncClient) -> None:
+    with pytest.raises(httpx.ConnectError):
+        await client.get("http://127.0.0.1:1/")
 
 
-async def test_calls_that_failed_leave_their_places_to_others() -> None:
-    async with counting() as server, open_client(4) as client:
-        for _ in range(9):
-            with pytest.raises(httpx.ConnectError):
-                await client.get("http://127.0.0.1:1/")
+async def cancel(server: Counter, client: httpx.AsyncClient) -> None:
+    server.go.clear()
+    call = asyncio.create_task(client.get(server.url, timeout=None))
+    await server.until(1)
+    call.cancel()
+    await asyncio.wait([call])
+    server.go.set()
+    await server.until(0)
+
+
+@pytest.mark.parametrize("end", [fail, cancel])
+async def test_calls_without_an_answer_leave_their_places_to_others(
+    end: Callable[[Counter, httpx.AsyncClient], Awaitable[None]],
+) -> None:
+    async with counting() as server, open_client(8) as client:
         server.go.set()
-        again = await asyncio.gather(*(client.get(server.url) for _ in range(4)))
-    assert [answer.text for answer in again] == ["ok"] * 4
+        held = [client.stream("GET", server.url) for _ in range(8)]
+        for stream in held:
+            await stream.__aenter__()
+        for stream in held[::2]:  # every other one: all of the first pool
+            await stream.__aexit__(None, None, None)
+        for _ in range(4):
+            await end(server, client)
+        for stream in held[1::2]:
+            await stream.__aexit__(None, None, None)
+        server.go.clear()
+        calls = [asyncio.create_task(client.get(server.url, timeout=None)) for _ in range(8)]
+        await server.until(8)
+        server.go.set()
+        assert [answer.text for answer in await asyncio.gather(*calls)] == ["ok"] * 8
 
 
 async def test_an_answer_that_is_only_begun_keeps_its_place_until_it_is_closed() -> None:

@@ -307,6 +307,14 @@ def test_an_action_id_that_is_none_is_no_action(garbage: object) -> None:
     assert one(outreach_action=garbage).action_id is None
 
 
+@pytest.mark.parametrize(
+    ("whole", "expected"),
+    [("Abc-1_x.recvd-6f7c9-1.0", "Abc-1_x"), ("Abc", "Abc"), (".recvd", None), ("", None), (7, None)],
+)
+def test_the_message_id_is_what_our_request_was_answered_with(whole: object, expected: str | None) -> None:
+    assert one(sg_message_id=whole).message_id == expected
+
+
 def test_ids_too_long_for_an_index_are_no_ids_and_long_texts_are_cut() -> None:
     found = one(
         sg_message_id="m" * 5000,
@@ -339,6 +347,7 @@ def test_what_postgres_cannot_store_is_replaced() -> None:
     assert found[1].raw["k\N{REPLACEMENT CHARACTER}"][:3] == [None, None, "\N{REPLACEMENT CHARACTER}"]
     stored = json.dumps(found[1].raw, allow_nan=False)
     assert "\\u0000" not in stored
+    assert stored.count("[") == 14  # the raw item, its array and the object in it are levels too
 
 
 @pytest.mark.parametrize(
