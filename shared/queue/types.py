@@ -1,8 +1,10 @@
 """What goes into the engine and what comes out of it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+
+from shared.jobs import JobState
 
 
 class Enqueued(StrEnum):
@@ -40,9 +42,10 @@ class Settled(StrEnum):
 class NewJob:
     """A job to enqueue.
 
-    `lane` is `tenant`, or `tenant/channel/sender`: then limits are charged to `tenant/channel` and to the whole
-    lane. `payload` is canonical JSON and is compared when the id is known; `annotations` (labels, trace context)
-    travel with the job and are not. A lower `priority` runs first.
+    `lane` is `tenant`, or `tenant/channel/sender`: then limits are charged to `tenant/channel` and to the
+    whole lane. `payload` is canonical JSON and is compared when the id is known; `annotations` (labels, trace
+    context) travel with the job and are not. A lower `priority` (0 to 3; None: the queue's) runs first in its
+    lane. `expires_at_ms` is by the server's clock: a job not claimed by then fails, reason `expired`.
     """
 
     id: str
@@ -85,12 +88,12 @@ class ClaimedJob:
 class Settlement:
     """How one claimed job ends.
 
-    `at_ms` is when a retry or a deferred job runs again. `refund` gives the charge back (None: as the verdict
-    says). `close` is `(subject, until_ms)`: the subject admits nothing until then.
+    It carries the job as it was claimed, since its id and payload are remembered at its end. `at_ms`, by the
+    server's clock, is when a retry or a deferred job runs again. `refund` gives the charge back (None: as the
+    verdict says). `close` is `(subject, until_ms)`: the subject admits nothing until then.
     """
 
-    id: str
-    token: str
+    job: ClaimedJob
     verdict: Verdict
     at_ms: int = 0
     reason: str = ""
@@ -111,14 +114,18 @@ class ClaimStatus(StrEnum):
 class Claimed:
     """The answer to a claim.
 
-    `more`: the budget of work ran out before the search did, so call again at once. `wake_ms` is the server time
-    at which the next delayed job or parked lane is due, if any.
+    `more`: the budget of work ran out before the search did, so call again at once. `wake_ms` is the server
+    time at which the next delayed job or parked lane is due, if any, and `now_ms` the server time of the
+    call. `doomed` are the jobs that this call failed without giving them to anybody, with the reason in
+    `Seen`.
     """
 
     status: ClaimStatus
     jobs: tuple[ClaimedJob, ...] = ()
     more: bool = False
     wake_ms: int | None = None
+    now_ms: int = 0
+    doomed: tuple["Seen", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +138,13 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class SubjectConfig:
-    """What is in force for a subject: a tenant, a `tenant/channel` or a lane.
+    """What is in force for a subject; it replaces what was.
 
-    `windows` None leaves the queue's defaults; `cap` is the most jobs that run at once; `weight` counts for
-    tenants only. `closed_until_ms` 0 is open.
+    A subject is a tenant, a `tenant/channel`, a lane, `*/channel` (whose windows hold for every tenant and
+    every sender of the channel without windows of their own), or `""`, the whole queue, of which only
+    `paused` counts. `windows` None leaves the channel's defaults, () lifts them; `cap` is the most jobs that
+    run at once; `weight` counts for tenants. `closed_until_ms` 0 is open; `paused` is a closure without an
+    end.
     """
 
     subject: str
@@ -155,6 +165,15 @@ class Charge:
 
 
 @dataclass(frozen=True, slots=True)
+class Slot:
+    """A job that runs outside the engine's sight, and ends by itself: it counts under its subject's cap."""
+
+    subject: str
+    id: str
+    ends_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """Jobs by state."""
 
@@ -166,11 +185,25 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class Measures:
+    """How a partition stands.
+
+    `parked`: lanes that wait for their own limit, and subjects that several lanes wait for. `oldest_ms`: when
+    the longest waiting of the 20 tenants next in line was enqueued. `refusals` since Redis remembers, by
+    scope: tenant, sender, cap, closed.
+    """
+
+    counts: Counts
+    parked: int
+    oldest_ms: int | None
+    refusals: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
-    """What the engine knows of an id: `state` None means the id is absent."""
+    """What the engine knows of an id: `state` None means the id is absent. `reason` says why it failed."""
 
     id: str
-    state: str | None
+    state: JobState | None
     reason: str = ""
     attempt: int = 0
-    extra: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,71 @@
+--[[
+enqueue: nothing -> waiting, or delayed
+Take in new jobs, each whole or not at all; a closed partition takes them too.
+
+KEYS
+  1 meta  hash  the partition; its tag is in every key
+ARGV
+  1 now   ms     '' for the server's clock
+  2 ttl   ms     how long ids are remembered
+  3+      jobs   for each: id, digest of the id, digest of id and payload, delay in ms, record
+RETURNS
+  {word, ...}  for each job: 'created'; 'duplicate': the id is known with this payload; 'conflict': with another
+DERIVED
+  jobs state lane ring ready delayed ids wake
+]]
+-- @include redis/clock
+-- @include queue/keys
+-- @include queue/meta
+-- @include queue/record
+-- @include queue/state
+-- @include queue/lane
+-- @include queue/ready
+-- @include queue/enlist
+-- @include queue/nudge
+-- @include idempotency/shard
+-- @include idempotency/recall
+local m = meta()
+local now, ttl = clock(ARGV[1], m.last), tonumber(ARGV[2])
+local ids, words, live = {}, {}, {}
+for i = 3, #ARGV, 5 do
+  ids[#ids + 1] = ARGV[i]
+end
+local found = redis.call('HMGET', K.jobs, unpack(ids))
+local enqueued = struct.pack('>I6', now)
+local records, waiting, delays, states = {}, {}, {}, {}
+for n, id in ipairs(ids) do
+  local at = n * 5 - 2
+  local first, second, delay, raw = ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3]), enqueued .. ARGV[at + 4]
+  local job, known = record(raw), found[n] or live[id]
+  if known then
+    local payload = string.sub(known, record(known).payload_at)
+    words[n] = payload == string.sub(raw, job.payload_at) and 'duplicate' or 'conflict'
+  else
+    words[n] = recall(first, second, now, ttl)
+  end
+  if not words[n] then
+    words[n], live[id], job.id = 'created', raw, id
+    records[#records + 1] = id
+    records[#records + 1] = raw
+    if delay > 0 then
+      delays[#delays + 1] = now + delay
+      delays[#delays + 1] = id
+      states[#states + 1] = id
+      states[#states + 1] = pack_state({letter = 'd', attempt = 0, stalls = 0, seq = 0, at = 0, held = 0})
+    else
+      waiting[#waiting + 1] = job
+    end
+  end
+end
+if #records > 0 then
+  redis.call('HSET', K.jobs, unpack(records))
+end
+local woken = enlist('RPUSH', waiting, m.vtime)
+if #delays > 0 then
+  redis.call('HSET', K.state, unpack(states))
+  redis.call('ZADD', K.delayed, unpack(delays))
+end
+if woken or (#delays > 0 and live[redis.call('ZRANGE', K.delayed, 0, 0)[1]]) then
+  nudge()
+end
+return words

@@ -1,0 +1,77 @@
+--[[
+reap: active -> waiting
+Take back jobs whose lease expired, to the heads of their lanes, and forget finished jobs that are too old.
+
+KEYS
+  1 meta        hash  the partition; its tag is in every key
+ARGV
+  1 now         ms     '' for the server's clock
+  2 run         str    run id of the server that the caller's connection found
+  3 limit       count  of leases taken back
+  4 lease       ms     how long the caller holds what has stalled too often
+  5 max_stalls  count  after so many a job is not run again
+  6 keep_for    ms     how long finished jobs are kept
+RETURNS
+  {'closed'}  an opening must come first
+  {'ok', {id, ...}, seq, {id, record, attempt, fate, ...}, epoch, now}
+    the jobs that wait again; those that stalled too often, leased to the caller to settle as failed
+DERIVED
+  jobs state lane ring ready parked active completed failed config windows slots wake
+]]
+-- @include redis/clock
+-- @include queue/keys
+-- @include queue/meta
+-- @include queue/record
+-- @include queue/state
+-- @include queue/lane
+-- @include queue/ready
+-- @include queue/enlist
+-- @include queue/nudge
+-- @include queue/subjects
+-- @include limits/log
+-- @include limits/room
+-- @include limits/refund
+-- @include limits/shelf
+-- @include limits/config
+-- @include queue/learn
+-- @include queue/relieve
+-- @include queue/give_back
+-- @include queue/retire
+-- @include queue/age_out
+-- @include queue/lease
+local m = meta()
+if m.run ~= ARGV[2] then
+  return {'closed'}
+end
+local now = clock(ARGV[1], m.last)
+local c = {now = now, lease = tonumber(ARGV[4]), seq = m.seq + 1, states = {}, leases = {}, later = {}, taken = {}}
+local ids = redis.call('ZRANGE', K.active, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[3])
+local jobs, back, waiting = {}, {}, {}
+if #ids > 0 then
+  local raws, states = redis.call('HMGET', K.jobs, unpack(ids)), redis.call('HMGET', K.state, unpack(ids))
+  for n, id in ipairs(ids) do
+    local job = record(raws[n])
+    job.id, job.state, jobs[n] = id, state(states[n]), job
+  end
+  give_back({}, jobs, now)
+  redis.call('ZREM', K.active, unpack(ids))
+  for n, job in ipairs(jobs) do
+    local s = job.state
+    if s.stalls >= tonumber(ARGV[5]) then
+      lease(c, job.id, raws[n], s, 0, 'stalled')
+    else
+      s.letter, s.attempt, s.stalls, s.seq, s.at, s.held = 'w', math.max(0, s.attempt - 1), s.stalls + 1, 0, 0, 0
+      c.states[#c.states + 1] = job.id
+      c.states[#c.states + 1] = pack_state(s)
+      back[#back + 1] = job.id
+      table.insert(waiting, 1, job)
+    end
+  end
+  write_leases(c)
+  if enlist('LPUSH', waiting, m.vtime) then
+    nudge()
+  end
+  redis.call('HSET', K.meta, 'last', now, 'seq', c.seq)
+end
+age_out(now - ARGV[6], tonumber(ARGV[3]))
+return {'ok', back, c.seq, c.taken, m.epoch, now}

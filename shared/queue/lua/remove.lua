@@ -1,0 +1,40 @@
+--[[
+remove: waiting, delayed, completed or failed -> nothing
+Take jobs out; not active ones. What a lane's list still says of them is skipped when it is claimed.
+
+KEYS
+  1 meta  hash  the partition; its tag is in every key
+ARGV
+  1+            ids
+RETURNS
+  {word, ...}  for each: 'removed'; 'active': only its worker ends it; 'absent'
+DERIVED
+  jobs state delayed completed failed
+]]
+-- @include queue/keys
+-- @include queue/state
+-- @include queue/retire
+local words, gone, lists = {}, {}, {d = {}, f = {}, c = {}, w = {}}
+local states = redis.call('HMGET', K.state, unpack(ARGV))
+for n, id in ipairs(ARGV) do
+  local letter = state(states[n]).letter
+  if letter == 'a' then
+    words[n] = 'active'
+  elseif redis.call('HEXISTS', K.jobs, id) == 0 then
+    words[n] = 'absent'
+  else
+    words[n], gone[#gone + 1] = 'removed', id
+    table.insert(lists[letter], id)
+  end
+end
+if #lists.d > 0 then
+  redis.call('ZREM', K.delayed, unpack(lists.d))
+end
+if #lists.f > 0 then
+  redis.call('ZREM', K.failed, unpack(lists.f))
+end
+for _, id in ipairs(lists.c) do
+  redis.call('LREM', K.completed, 1, id) -- no longer than what is kept
+end
+forget(gone)
+return words

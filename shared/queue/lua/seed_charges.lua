@@ -1,0 +1,50 @@
+--[[
+seed_charges: what subjects were charged before this Redis knew of it
+Part of an opening, after its configurations; charges in order of time.
+
+KEYS
+  1 meta   hash  the partition; its tag is in every key
+ARGV
+  1 now    ms     '' for the server's clock
+  2 epoch  count  of the opening
+  3 run    str    run id of the server that the caller's connection found
+  4+              for each: subject, when charged in ms, cost
+RETURNS
+  'ok'
+  'superseded'  another opening holds the partition, nothing changed
+DERIVED
+  config windows slots
+]]
+-- @include redis/clock
+-- @include queue/keys
+-- @include queue/meta
+-- @include queue/opening
+-- @include limits/log
+-- @include limits/room
+-- @include limits/charge
+-- @include limits/shelf
+-- @include limits/config
+-- @include queue/subjects
+-- @include queue/learn
+-- @include queue/books
+local m, known, subjects = meta(), {}, {}
+if not opens(m, ARGV[2], ARGV[3]) then
+  return 'superseded'
+end
+local now = clock(ARGV[1], m.last)
+for at = 4, #ARGV, 3 do
+  subjects[#subjects + 1] = ARGV[at]
+end
+learn(known, subjects, now)
+for at = 4, #ARGV, 3 do
+  local subject, charged, alive = known[ARGV[at]], tonumber(ARGV[at + 1]), {}
+  for _, log in ipairs(subject.logs or {}) do
+    if charged + log.length > now then
+      alive[#alive + 1] = log
+    end
+  end
+  charge(alive, tonumber(ARGV[at + 2]), charged)
+  subject.touched = true
+end
+write_books(known, now)
+return 'ok'

@@ -1,0 +1,99 @@
+--[[
+settle: active -> completed, failed, delayed or waiting; and waiting -> active
+End claimed jobs, and lease the next ones in the same call.
+
+KEYS
+  1 meta            hash  the partition; its tag is in every key
+ARGV
+  1 now             ms     '' for the server's clock
+  2 run             str    run id of the server that the caller's connection found
+  3 slots           count  how many jobs the worker can start; 0 claims nothing
+  4 lease           ms     how long they are held
+  5 version         count  the newest envelope the worker understands
+  6 ttl             ms     how long ids are remembered
+  7 keep_completed  count  of completed jobs kept
+  8 keep_failed     count  of failed jobs kept
+  9+                       for each: id, settlement, digest of the id, digest of id and payload
+RETURNS
+  {{word, ...}, claimed}  for each 'ok', or 'lease_lost': the token does not hold the job, nothing changed;
+                          claimed as `claim` returns it, or ''
+DERIVED
+  jobs state lane ring ready parked held refused delayed active completed failed config windows slots ids wake
+]]
+-- @include redis/clock
+-- @include queue/keys
+-- @include queue/meta
+-- @include queue/record
+-- @include queue/state
+-- @include queue/lane
+-- @include queue/ready
+-- @include queue/enlist
+-- @include queue/nudge
+-- @include queue/promote
+-- @include queue/heads
+-- @include limits/log
+-- @include limits/room
+-- @include limits/charge
+-- @include limits/refund
+-- @include limits/shelf
+-- @include limits/config
+-- @include limits/shut
+-- @include queue/subjects
+-- @include queue/learn
+-- @include queue/admission
+-- @include queue/take
+-- @include queue/books
+-- @include queue/shares
+-- @include queue/turns
+-- @include queue/park
+-- @include queue/unpark
+-- @include queue/draw
+-- @include queue/lease
+-- @include queue/judge
+-- @include queue/serve
+-- @include queue/claim
+-- @include queue/finish
+-- @include queue/settlement
+-- @include queue/holders
+-- @include queue/fill
+-- @include queue/relieve
+-- @include queue/give_back
+-- @include queue/retire
+-- @include queue/settle
+-- @include idempotency/shard
+-- @include idempotency/remember
+local m, known, jobs, words = meta(), {}, {}, {}
+local now, ttl = clock(ARGV[1], m.last), tonumber(ARGV[6])
+for at = 9, #ARGV, 4 do
+  local job = settlement(ARGV[at + 1])
+  job.id, job.first, job.second = ARGV[at], ARGV[at + 2], ARGV[at + 3]
+  jobs[#jobs + 1] = job
+end
+local held = holders(m, jobs, words)
+if #held > 0 then
+  for _, job in ipairs(held) do
+    if job.close then
+      shut(job.close, job.close_until)
+    end
+  end
+  give_back(known, fill(held), now)
+  local completed, failed, due = settle(held, m.vtime, now)
+  for _, job in ipairs(held) do
+    if job.verdict == 'c' or job.verdict == 'f' then
+      remember(job.first, job.second, now, ttl)
+    end
+  end
+  retire(completed, failed, now, tonumber(ARGV[7]), tonumber(ARGV[8]))
+  m.moved = true
+  if due and ARGV[3] == '0' then
+    nudge()
+  end
+end
+local claimed = ''
+if ARGV[3] ~= '0' then
+  claimed = claim(m, known, now, {
+    run = ARGV[2], slots = tonumber(ARGV[3]), lease = tonumber(ARGV[4]), version = tonumber(ARGV[5])
+  })
+end
+finish(m, known, now)
+return {words, claimed}

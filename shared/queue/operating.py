@@ -1,0 +1,52 @@
+"""What an operator does to jobs, always after their rows: bounded per call, and loopable."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from shared.queue.engine import Engine
+
+_AT_ONCE = 100
+
+
+class Removed(StrEnum):
+    """What became of a removal."""
+
+    REMOVED = "removed"
+    ACTIVE = "active"
+    ABSENT = "absent"
+
+
+class Operating(Engine):
+    """Promote, retry, remove, pause and resume."""
+
+    async def promote(self, partition: int, ids: Sequence[str]) -> list[str]:
+        """Let delayed jobs wait in their lanes now; the ids that were delayed."""
+        return await self._in_batches("promote", partition, ids)
+
+    async def retry(self, partition: int, ids: Sequence[str]) -> list[str]:
+        """Let failed jobs wait again, with lane, priority and all attempts; the ids that had failed."""
+        return await self._in_batches("retry", partition, ids, limit=0)
+
+    async def retry_oldest(self, partition: int, limit: int = _AT_ONCE) -> list[str]:
+        """As `retry`, for the jobs that failed first: call again until nothing comes back."""
+        answer = await self._run("retry", partition, {"limit": min(limit, _AT_ONCE)})
+        return [found.decode() for found in answer]
+
+    async def remove(self, partition: int, ids: Sequence[str]) -> list[Removed]:
+        """Take jobs out that are not active. A waiting job's id is not remembered: it never ended."""
+        return [Removed(word) for word in await self._in_batches("remove", partition, ids)]
+
+    async def pause(self, partition: int, tenant: str = "") -> None:
+        """Stop serving a tenant, or the whole queue; its jobs stay waiting, and active ones go on."""
+        await self._run("pause", partition, {"subject": tenant, "paused": "paused"})
+
+    async def resume(self, partition: int, tenant: str = "") -> None:
+        """Serve a tenant, or the queue, again."""
+        await self._run("pause", partition, {"subject": tenant, "paused": "resumed"})
+
+    async def _in_batches(self, script: str, partition: int, ids: Sequence[str], **argv: int) -> list[str]:
+        found: list[str] = []
+        for at in range(0, len(ids), _AT_ONCE):
+            answer = await self._run(script, partition, argv, ids[at : at + _AT_ONCE])
+            found += [each.decode() for each in answer]
+        return found

@@ -1,0 +1,216 @@
+"""The queue: one method for each transition of a job."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from redis.asyncio import Redis
+
+from shared.coalesce import Coalescer
+from shared.idempotency.digest import digests
+from shared.jobs import ENVELOPE_VERSION, JobState, QueueSpec
+from shared.queue.checks import check
+from shared.queue.codec import milliseconds, pack_record, pack_settlement, unpack_record
+from shared.queue.opening import Opening
+from shared.queue.operating import Operating
+from shared.queue.reading import Reading
+from shared.queue.types import (
+    Claimed,
+    ClaimedJob,
+    ClaimStatus,
+    Enqueued,
+    NewJob,
+    Seen,
+    Settled,
+    Settlement,
+    Verdict,
+)
+from shared.queue.waiting import Waiting
+from shared.redis.client import RUN_ID
+from shared.redis.scripts import Argument
+
+_ENQUEUE_AT_ONCE = 100
+_SETTLE_AT_ONCE = 50
+_BYTES_AT_ONCE = 4 * 1024 * 1024
+
+
+class Queue(Operating, Opening, Reading, Waiting):
+    """A queue of jobs in Redis. Every method is one script, or one script per 50 or 100 jobs.
+
+    Needs a client of `shared.redis.client.connect` with a connection of its own; `waiting` is a second one,
+    for `wait` alone. Methods raise redis-py's errors while the server is away.
+    """
+
+    def __init__(self, redis: Redis, spec: QueueSpec, **place: Any) -> None:
+        super().__init__(redis, spec, **place)
+        self._singles = Coalescer(self._enqueue_batch, most=_ENQUEUE_AT_ONCE, lanes=2)
+
+    async def enqueue(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
+        """Take in jobs, each whole or not at all; what became of each, in order.
+
+        A known id with the payload it is known with is a duplicate, with another a conflict; either way
+        nothing is written. Ids are remembered after their job is gone for `spec.remember_for`, up to twice
+        that. A single job travels with those that others enqueue in the same turn of the loop.
+
+        Raises:
+            InvalidJob: one of them cannot be enqueued, and none was.
+        """
+        for job in jobs:
+            check(job)
+        if len(jobs) == 1:
+            return [await self._singles(jobs[0])]
+        return await self._enqueue_batch(jobs)
+
+    async def claim(
+        self,
+        partition: int,
+        slots: int,
+        *,
+        lease: timedelta | None = None,
+        version: int = ENVELOPE_VERSION,
+    ) -> Claimed:
+        """Lease at most `slots` jobs (and at most 50) of a partition, fairly, within every limit.
+
+        A job that can only fail, because it expired or waited a day for a worker of its `version`, or because
+        its cost is over a limit, is failed here with that reason; `Claimed.doomed` has them.
+        """
+        if slots < 1:
+            return Claimed(ClaimStatus.OK)
+        answer = await self._run("claim", partition, self._want(slots, lease, version))
+        return await self._claimed(partition, answer)
+
+    async def settle(
+        self,
+        partition: int,
+        settlements: Sequence[Settlement],
+        slots: int = 0,
+        *,
+        lease: timedelta | None = None,
+        version: int = ENVELOPE_VERSION,
+    ) -> tuple[list[Settled], Claimed | None]:
+        """End claimed jobs of a partition and, with `slots`, claim the next ones in the same round trip.
+
+        Only the holder of a job's token settles it; for another the answer is LEASE_LOST and nothing changed.
+        RETRY does not look at `max_attempts`: whoever settles decides when a job has had its attempts.
+        """
+        words: list[Settled] = []
+        batches = [
+            settlements[at : at + _SETTLE_AT_ONCE] for at in range(0, len(settlements), _SETTLE_AT_ONCE)
+        ]
+        answer: Any = b""
+        for n, batch in enumerate(batches or [()], start=1):
+            wanted = slots if n >= len(batches) else 0
+            argv = self._want(wanted, lease, version) | {
+                "ttl": milliseconds(self.spec.remember_for),
+                "keep_completed": self.spec.keep_completed,
+                "keep_failed": self.spec.keep_failed,
+            }
+            answered, answer = await self._run("settle", partition, argv, _settled(batch))
+            words += [Settled(word.decode()) for word in answered]
+        return words, await self._claimed(partition, answer) if answer != b"" else None
+
+    async def extend(
+        self, partition: int, jobs: Sequence[ClaimedJob], lease: timedelta | None = None
+    ) -> list[str]:
+        """Hold jobs for another lease from now; the ids of those whose lease was lost."""
+        rest = [each for job in jobs for each in (job.id, *job.token.split("-"))]
+        argv = {"lease": milliseconds(lease or self.spec.lease)}
+        return [found.decode() for found in await self._run("extend", partition, argv, rest)] if jobs else []
+
+    async def reap(self, partition: int, limit: int = 100) -> tuple[list[str], list[Seen]]:
+        """Take back expired leases, at most so many: the jobs go to the head of their lanes, no attempt used.
+
+        A job that already stalled `spec.max_stalls` times fails, reason `stalled`. Also forgets finished jobs
+        older than `spec.keep_for`. The ids that wait again, and the jobs that failed.
+        """
+        argv: dict[str, Argument] = {
+            "run": RUN_ID,
+            "limit": limit,
+            "lease": milliseconds(self.spec.lease),
+            "max_stalls": self.spec.max_stalls,
+            "keep_for": milliseconds(self.spec.keep_for),
+        }
+        answer = await self._run("reap", partition, argv)
+        if answer[0] == b"closed":
+            return [], []
+        _, back, *claim = answer
+        claimed = await self._claimed(partition, [b"ok", b"done", b"", *claim])
+        return [job_id.decode() for job_id in back], list(claimed.doomed)
+
+    async def _enqueue_batch(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
+        places: dict[int, list[int]] = defaultdict(list)
+        for place, job in enumerate(jobs):
+            places[self.partition_of(job.tenant)].append(place)
+        answers: dict[int, Enqueued] = {}
+        # Two at a time: while the server works on one, the next is being packed.
+        turn = asyncio.Semaphore(2)
+
+        async def send(partition: int, chunk: Sequence[int]) -> None:
+            async with turn:
+                rest = self._packed(jobs[place] for place in chunk)
+                argv = {"ttl": milliseconds(self.spec.remember_for)}
+                words = await self._run("enqueue", partition, argv, rest)
+            answers.update(zip(chunk, (Enqueued(word.decode()) for word in words), strict=True))
+
+        chunks = [(at, chunk) for at, found in places.items() for chunk in _chunks(found, jobs)]
+        await asyncio.gather(*(send(partition, chunk) for partition, chunk in chunks))
+        return [answers[place] for place in range(len(jobs))]
+
+    def _packed(self, jobs: Iterable[NewJob]) -> list[Argument]:
+        rest: list[Argument] = []
+        for job in jobs:
+            priority = self.spec.priority if job.priority is None else job.priority
+            record = pack_record(job, priority, job.max_attempts or self.spec.attempts)
+            rest += (job.id, *digests(job.id, job.payload), milliseconds(job.delay), record)
+        return rest
+
+    def _want(self, slots: int, lease: timedelta | None, version: int) -> dict[str, Argument]:
+        return {
+            "run": RUN_ID,
+            "slots": min(slots, _SETTLE_AT_ONCE),
+            "lease": milliseconds(lease or self.spec.lease),
+            "version": version,
+        }
+
+    async def _claimed(self, partition: int, answer: Sequence[Any]) -> Claimed:
+        status = ClaimStatus(answer[0].decode())
+        if status is not ClaimStatus.OK:
+            return Claimed(status)
+        _, more, wake, seq, flat, epoch, now = answer
+        token = f"{epoch.decode()}-{seq}"
+        jobs: list[ClaimedJob] = []
+        doomed: list[Settlement] = []
+        for job_id, record, attempt, fate in zip(*[iter(flat)] * 4, strict=True):
+            job = unpack_record(job_id, record, int(attempt), token, now)
+            if fate:
+                doomed.append(Settlement(job, Verdict.FAILED, reason=fate.decode()))
+            else:
+                jobs.append(job)
+        if doomed:
+            # Leased to us only for this: so their ids are remembered like those of all that ended.
+            await self.settle(partition, doomed)
+        failed = tuple(Seen(each.job.id, JobState.FAILED, each.reason, each.job.attempt) for each in doomed)
+        return Claimed(status, tuple(jobs), more == b"more", wake or None, now, failed)
+
+
+def _settled(settlements: Iterable[Settlement]) -> list[Argument]:
+    rest: list[Argument] = []
+    for each in settlements:
+        rest += (each.job.id, pack_settlement(each), *digests(each.job.id, each.job.payload))
+    return rest
+
+
+def _chunks(places: Sequence[int], jobs: Sequence[NewJob]) -> Iterable[list[int]]:
+    chunk: list[int] = []
+    size = 0
+    for place in places:
+        length = len(jobs[place].payload) + len(jobs[place].annotations)
+        if chunk and (len(chunk) == _ENQUEUE_AT_ONCE or size + length > _BYTES_AT_ONCE):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(place)
+        size += length
+    if chunk:
+        yield chunk
