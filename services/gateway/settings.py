@@ -26,6 +26,8 @@ class GatewaySettings(BaseSettings):
     port: int = 8080
     connections: int = Field(default=2000, ge=1)
     """Beyond so many, requests are answered 503: each may hold a body in memory."""
+    max_bytes: int = 4 * 1024 * 1024
+    """The largest body of an API call; that of a webhook is `WEBHOOK_MAX_BYTES`."""
     read_timeout: timedelta = timedelta(seconds=20)
     """How long a body may take to come."""
     webhook_lanes: int = Field(default=4, ge=1)

@@ -11,7 +11,7 @@ with last as (
     select at from gateway_beats for update
 ), outage as (
     insert into gateway_outages (from_at, to_at)
-    select at, clock_timestamp() from last where clock_timestamp() - at > :silence
+    select at, clock_timestamp() from last where clock_timestamp() - at > cast(:silence as interval)
     on conflict (from_at) do nothing
 )
 insert into gateway_beats as beat (one, at) values (1, clock_timestamp())

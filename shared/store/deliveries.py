@@ -88,6 +88,15 @@ from known left join stored on stored.id = known.delivery_id left join armed on 
 """)
 
 
+_FORGET = text("""
+delete from delivery_digests where (tenant_id, endpoint_id, digest) in (
+    select tenant_id, endpoint_id, digest from delivery_digests
+    where received_at < now() - interval '48 hours'
+    order by received_at limit :most for update skip locked
+)
+""")
+
+
 async def accept(connection: AsyncConnection, posts: Sequence[Post]) -> list[Receipt]:
     """Store posts in one statement; the receipt of each, in their order.
 
@@ -99,6 +108,11 @@ async def accept(connection: AsyncConnection, posts: Sequence[Post]) -> list[Rec
     rows = await connection.execute(_STORE, _columns(distinct))
     receipts = {(row[0], row[1], row[2]): Receipt(*row[3:]) for row in rows}
     return [receipts[key] for key in keys]
+
+
+async def forget(connection: AsyncConnection, most: int) -> int:
+    """Remove digests that are past their time, at most so many; how many."""
+    return (await connection.execute(_FORGET, {"most": most})).rowcount
 
 
 def _columns(posts: Mapping[tuple[UUID, UUID, bytes], Post]) -> dict[str, list[object]]:

@@ -11,7 +11,7 @@ from sqlalchemy import Row, delete, insert, select, text
 from shared.errors import NotFound
 from shared.store.database import AsyncConnection
 from shared.store.ids import uuid7
-from shared.store.pages import Page, rows_of
+from shared.store.pages import Page, row_of, rows_of
 from shared.store.tables import webhook_endpoints, webhook_keys
 
 
@@ -43,7 +43,7 @@ update webhook_keys set expires_at = case
                where tenant_id = :tenant_id and endpoint_id = :endpoint_id
                    and (expires_at is null or expires_at > now())
                order by id desc limit 1)
-    then least(expires_at, now() + :overlap) else least(expires_at, now()) end
+    then least(expires_at, now() + cast(:overlap as interval)) else least(expires_at, now()) end
 where tenant_id = :tenant_id and endpoint_id = :endpoint_id and (expires_at is null or expires_at > now())
 """)
 
@@ -75,10 +75,7 @@ async def get(connection: AsyncConnection, tenant_id: UUID, endpoint_id: UUID) -
     query = select(webhook_endpoints).where(
         webhook_endpoints.c.tenant_id == tenant_id, webhook_endpoints.c.id == endpoint_id
     )
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound("There is no such webhook endpoint.")
-    return row
+    return await row_of(connection, query, "webhook endpoint")
 
 
 async def keys(connection: AsyncConnection, tenant_id: UUID, endpoint_id: UUID) -> list[Row[Any]]:

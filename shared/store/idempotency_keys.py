@@ -24,7 +24,7 @@ _LOCK = text("select pg_try_advisory_xact_lock(hashtextextended(concat(:tenant_i
 
 _FIND = text("""
 select request_hash, status, response from idempotency_keys
-where tenant_id = :tenant_id and key = :key and created_at > now() - :kept
+where tenant_id = :tenant_id and key = :key and created_at > now() - cast(:kept as interval)
 """)
 
 _KEEP = text("""
@@ -37,7 +37,7 @@ on conflict (tenant_id, key) do update set
 
 _FORGET = text("""
 delete from idempotency_keys where (tenant_id, key) in (
-    select tenant_id, key from idempotency_keys where created_at < now() - :kept
+    select tenant_id, key from idempotency_keys where created_at < now() - cast(:kept as interval)
     order by created_at limit :most for update skip locked
 )
 """)

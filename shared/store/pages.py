@@ -1,4 +1,4 @@
-"""Pages: rows in the order of their ids, which is the order they were made in."""
+"""One row or a page of them, in the order of their ids, which is the order they were made in."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, Select, Table
 
+from shared.errors import NotFound
 from shared.store.database import AsyncConnection
 
 
@@ -24,3 +25,11 @@ async def rows_of(
     if page.after is not None:
         query = query.where(table.c.id > page.after)
     return list(await connection.execute(query.order_by(table.c.id).limit(page.limit)))
+
+
+async def row_of(connection: AsyncConnection, query: Select[Any], what: str) -> Row[Any]:
+    """The one row of `query`. Raises NotFound: there is no such `what`."""
+    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no such {what}.")
+    return row

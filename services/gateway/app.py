@@ -1,0 +1,74 @@
+"""The gateway, put together."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from services.gateway.announcer import Announcer
+from services.gateway.heartbeat import Heartbeat
+from services.gateway.housekeeping import housekeeping
+from services.gateway.http import application
+from services.gateway.listener import Listener
+from services.gateway.settings import GatewaySettings
+from services.gateway.webhooks import Webhooks
+from shared.loop import Loop
+from shared.metrics import Metrics
+from shared.queue.types import NewJob
+from shared.settings import DatabaseSettings
+from shared.store.database import Database
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """The gateway's parts, in the order they start."""
+
+    metrics: Metrics
+    databases: tuple[Database, ...]
+    announcer: Announcer
+    heartbeat: Heartbeat
+    housekeeping: Loop
+    listener: Listener
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Serve for as long as the block; then stop accepting, end what runs, and tell the queue the rest."""
+        async with AsyncExitStack() as stack:
+            for database in self.databases:
+                stack.push_async_callback(database.close)
+            for part in (self.announcer, self.heartbeat, self.housekeeping, self.listener):
+                await stack.enter_async_context(part)
+            yield
+
+
+def assemble(settings: GatewaySettings, enqueue: Callable[[Sequence[NewJob]], Awaitable[object]]) -> Gateway:
+    """A gateway that tells `enqueue` which deliveries wait."""
+    metrics = Metrics.create()
+    database, inbox = Database(settings.database), Database(_inbox(settings))
+    announcer = Announcer(enqueue, settings.announced_ahead, metrics.unannounced)
+    webhooks = Webhooks(settings, inbox, announcer, metrics)
+    return Gateway(
+        metrics,
+        (database, inbox),
+        announcer,
+        Heartbeat(inbox, settings.beat, settings.timeouts.gateway_silence, settings.private.ready_within),
+        housekeeping(database),
+        Listener(
+            application(settings, webhooks, database),
+            settings.host,
+            settings.port,
+            settings.connections,
+            settings.private.shutdown_grace,
+        ),
+    )
+
+
+def _inbox(settings: GatewaySettings) -> DatabaseSettings:
+    """The pool that takes webhooks in: a connection for each lane, one to look endpoints up, one to beat."""
+    within = settings.timeouts.insert_timeout
+    return settings.database.model_copy(
+        update={
+            "pool_size": settings.webhook_lanes + 2,
+            "connect_timeout": within,
+            "statement_timeout": within,
+        }
+    )
