@@ -381,6 +381,12 @@ def upgrade() -> None:
         sa.Column("sms_sender_id", sa.Uuid(), nullable=True),
         sa.Column("unsubscribe_group", sa.String(), nullable=True),
         sa.Column("max_lateness", sa.Interval(), nullable=True),
+        sa.Column(
+            "paused_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="stays after a resume until every held row is released",
+        ),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("kind in ('marketing', 'transactional')", name=op.f("ck_campaigns_kind")),
@@ -497,6 +503,7 @@ def upgrade() -> None:
             comment="the exit node, or what ended it: bounced, failed, cancelled",
         ),
         sa.Column("reason", sa.String(), nullable=True),
+        sa.Column("paused_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("enrolled_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("exited_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
@@ -598,6 +605,12 @@ def upgrade() -> None:
         sa.Column("node_id", sa.String(), nullable=False),
         sa.Column("channel", sa.String(), nullable=True, comment="sends"),
         sa.Column("sender_id", sa.Uuid(), nullable=True, comment="sends"),
+        sa.Column(
+            "lane_id",
+            sa.Uuid(),
+            sa.Computed("coalesce(sender_id, tenant_id)", persisted=True),
+            nullable=False,
+        ),
         sa.Column("event_type", sa.String(), nullable=True, comment="timeouts: no_open, no_click, elapsed"),
         sa.Column("cost", sa.Integer(), server_default="1", nullable=False),
         sa.Column(
@@ -660,7 +673,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_actions_due",
         "scheduled_actions",
-        ["kind", "tenant_id", "sender_id", "due_at"],
+        ["kind", "tenant_id", "lane_id", "due_at"],
         unique=False,
         postgresql_where=sa.text("status = 'pending'"),
     )
@@ -674,7 +687,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_actions_in_flight",
         "scheduled_actions",
-        ["kind", "status", "tenant_id", "sender_id", "status_at"],
+        ["kind", "status", "tenant_id", "lane_id", "status_at"],
         unique=False,
         postgresql_where=sa.text("status in ('enqueued', 'submitting', 'unknown')"),
     )

@@ -1,0 +1,187 @@
+"""Due rows: taken in fair pages, several dispatchers at once, and put on their way."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+
+from shared.store.database import AsyncConnection
+from shared.store.facts import CONTENT, FACTS, JOINS, with_facts
+from shared.store.sets import columns
+
+Lane = tuple[UUID, UUID]
+"""Tenant and lane: a sender's, or the tenant's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """How much to take: at most `rows`, of `lanes` lanes after the lane `after`, `per_lane` × weight of each.
+
+    `ahead` is how many rows of a lane may be enqueued at once, where it is not `ahead_default`.
+    """
+
+    kind: str
+    queue: str
+    rows: int
+    lanes: int
+    per_lane: int
+    ahead_default: int
+    ahead: Mapping[Lane, int]
+    after: Lane | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The ids taken, and the last lane looked at; None when no lane was left out."""
+
+    rows: Sequence[tuple[UUID, UUID]]
+    last: Lane | None
+
+
+# A loose index scan: one probe a lane, however many rows each has.
+_LANES = """
+with recursive lanes as (
+    (
+        select tenant_id, lane_id, 1 as n from scheduled_actions
+        where status = 'pending' and kind = :kind
+            and (tenant_id, lane_id) > (cast(:after_tenant as uuid), cast(:after_lane as uuid))
+        order by tenant_id, lane_id limit 1
+    )
+    union all
+    select next.tenant_id, next.lane_id, lanes.n + 1
+    from lanes cross join lateral (
+        select tenant_id, lane_id from scheduled_actions
+        where status = 'pending' and kind = :kind
+            and (tenant_id, lane_id) > (lanes.tenant_id, lanes.lane_id)
+        order by tenant_id, lane_id limit 1
+    ) next
+    where lanes.n < :lanes
+)
+"""
+
+_PAGE = text(f"""
+{_LANES}, ahead as (
+    select * from unnest(
+        cast(:ahead_tenants as uuid[]), cast(:ahead_lanes as uuid[]), cast(:ahead_rows as int[])
+    ) as ahead (tenant_id, lane_id, rows)
+), picked as (
+    select due.tenant_id, due.id, row_number() over (order by due.turn, due.due_at) as place
+    from lanes
+    join tenants t on t.id = lanes.tenant_id
+    left join ahead using (tenant_id, lane_id)
+    cross join lateral (
+        select count(*) as rows from (
+            select 1 from scheduled_actions x
+            where x.kind = :kind and x.status = 'enqueued'
+                and x.tenant_id = lanes.tenant_id and x.lane_id = lanes.lane_id
+            limit coalesce(ahead.rows, :ahead_default)
+        ) y
+    ) enqueued
+    cross join lateral (
+        select a.tenant_id, a.id, a.due_at, row_number() over (order by a.due_at) / t.weight as turn
+        from scheduled_actions a
+        where a.status = 'pending' and a.kind = :kind and a.due_at <= now()
+            and a.tenant_id = lanes.tenant_id and a.lane_id = lanes.lane_id
+        order by a.due_at
+        limit greatest(
+            0, least(:per_lane * t.weight, coalesce(ahead.rows, :ahead_default) - enqueued.rows)
+        )
+    ) due
+    where not exists (
+        select 1 from pauses p
+        where (p.queue is null or p.queue = :queue) and (p.tenant_id is null or p.tenant_id = lanes.tenant_id)
+    )
+)
+select
+    coalesce((select array_agg(tenant_id) from (select * from picked where place <= :rows) p), '{{}}'),
+    coalesce((select array_agg(id) from (select * from picked where place <= :rows) p), '{{}}'),
+    (select count(*) from lanes),
+    (select array[tenant_id, lane_id] from lanes order by n desc limit 1)
+""")
+
+_FIRST = UUID(int=0)
+
+
+async def page(connection: AsyncConnection, page: Page) -> Taken:
+    """Choose the next page of due rows; nothing is locked yet, so another dispatcher may choose the same."""
+    ahead = [(*lane, rows) for lane, rows in page.ahead.items()]
+    after = page.after or (_FIRST, _FIRST)
+    row = (
+        await connection.execute(
+            _PAGE,
+            {
+                "kind": page.kind,
+                "queue": page.queue,
+                "rows": page.rows,
+                "lanes": page.lanes,
+                "per_lane": page.per_lane,
+                "ahead_default": page.ahead_default,
+                "after_tenant": after[0],
+                "after_lane": after[1],
+                **columns(("ahead_tenants", "ahead_lanes", "ahead_rows"), ahead),
+            },
+        )
+    ).one()
+    tenant_ids, ids, lanes, last = row
+    return Taken(
+        list(zip(tenant_ids, ids, strict=True)),
+        (last[0], last[1]) if lanes == page.lanes and last else None,
+    )
+
+
+_KEYS = "unnest(cast(:tenant_ids as uuid[]), cast(:ids as uuid[])) as wanted (tenant_id, id)"
+
+_TAKE_SENDS = with_facts(f"""
+with mine as (
+    select a.* from {_KEYS} join scheduled_actions a using (tenant_id, id)
+    where a.status = 'pending' and a.kind = 'send'
+    order by a.id for update of a skip locked
+)
+select
+    a.tenant_id, a.id, a.g, a.campaign_id, a.contact_id, a.visit_id, a.node_id, a.channel, a.sender_id,
+    a.cost,
+    {CONTENT}, {FACTS}
+from mine a {JOINS}
+order by a.due_at
+""")
+
+_TAKE_TIMEOUTS = text(f"""
+with mine as (
+    select a.tenant_id, a.id from {_KEYS} join scheduled_actions a using (tenant_id, id)
+    where a.status = 'pending' and a.kind = 'timeout'
+    order by a.id for update of a skip locked
+)
+update scheduled_actions a set status = 'enqueued', status_at = now()
+from mine where a.tenant_id = mine.tenant_id and a.id = mine.id
+returning a.tenant_id, a.id, a.g, a.campaign_id, a.contact_id, a.visit_id, a.node_id, a.event_type,
+    a.scheduled_at
+""")
+
+_ENQUEUED = text("""
+update scheduled_actions a set status = 'enqueued', status_at = now(), cost = wanted.cost
+from unnest(cast(:tenant_ids as uuid[]), cast(:ids as uuid[]), cast(:costs as int[]))
+    as wanted (tenant_id, id, cost)
+where a.tenant_id = wanted.tenant_id and a.id = wanted.id
+""")
+
+
+async def take_sends(
+    tx: AsyncConnection, keys: Sequence[tuple[UUID, UUID]], max_lateness: timedelta
+) -> list[Row[Any]]:
+    """Lock those of these sends that are still pending and nobody else's; with the facts for the checks."""
+    return list(
+        await tx.execute(_TAKE_SENDS, {**columns(("tenant_ids", "ids"), keys), "max_lateness": max_lateness})
+    )
+
+
+async def take_timeouts(tx: AsyncConnection, keys: Sequence[tuple[UUID, UUID]]) -> list[Row[Any]]:
+    """Mark those of these timeouts enqueued that are still pending and nobody else's."""
+    return list(await tx.execute(_TAKE_TIMEOUTS, columns(("tenant_ids", "ids"), keys)))
+
+
+async def mark_enqueued(tx: AsyncConnection, rows: Sequence[tuple[UUID, UUID, int]]) -> None:
+    """Mark locked sends enqueued, each with its cost."""
+    await tx.execute(_ENQUEUED, columns(("tenant_ids", "ids", "costs"), rows))
