@@ -5,14 +5,14 @@ from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row
+
 
 from shared.campaigns.checks import Refusal, SendFacts, Stop, refusal
 from shared.campaigns.compiled import On
 from shared.campaigns.moves import Move
 from shared.campaigns.transitions import Transitions
 from shared.store import sends, visits
-from shared.store.database import AsyncConnection
+from shared.store.database import AsyncConnection, Row
 from shared.store.sends import Change
 
 LOOK_AGAIN = timedelta(minutes=1)

@@ -72,7 +72,11 @@ _READ = with_facts(f"""
 select
     a.tenant_id, a.id, a.g, a.visit_id, a.campaign_id, a.contact_id, a.node_id, a.channel, a.sender_id,
     a.cost, a.tries, s.address as sender_address, s.name as sender_name, pa.provider, pa.credentials,
-    pa.base_url, {CONTENT}, {FACTS}
+    pa.base_url, {CONTENT}, {FACTS},
+    (
+        select w.id from webhook_endpoints w
+        where w.tenant_id = a.tenant_id and w.provider = pa.provider order by w.id limit 1
+    ) as endpoint_id
 from {_WANTED}
 join scheduled_actions a using (tenant_id, id)
 {JOINS}

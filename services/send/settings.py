@@ -1,0 +1,30 @@
+"""The send worker's settings."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.settings import (
+    DatabaseSettings,
+    EngineSettings,
+    LogSettings,
+    PrivateSettings,
+    PublicSettings,
+    RedisSettings,
+    SendSettings,
+    TimeoutSettings,
+)
+
+
+class SendWorkerSettings(BaseSettings):
+    """The parts it shares with others; how a send is tried is `SEND_…`."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    redis: RedisSettings = Field(default_factory=RedisSettings)
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    engine: EngineSettings = Field(default_factory=EngineSettings)
+    send: SendSettings = Field(default_factory=SendSettings)
+    timeouts: TimeoutSettings = Field(default_factory=TimeoutSettings)
+    public: PublicSettings = Field(default_factory=PublicSettings)
+    private: PrivateSettings = Field(default_factory=PrivateSettings)
+    log: LogSettings = Field(default_factory=LogSettings)
