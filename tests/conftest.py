@@ -10,9 +10,12 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from shared.redis.embedded import EmbeddedValkey
+from shared.settings import DatabaseSettings
+from shared.store.database import Database
 from shared.store.embedded import EmbeddedPostgres
 from shared.store.migrate import upgrade
 from tests.servers import (
@@ -67,6 +70,14 @@ def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
     asyncio.run(postgres.start())
     with fresh_database(postgres) as url:
         yield url
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A pool of connections to a migrated database for this test alone."""
+    database = Database(DatabaseSettings(url=SecretStr(database_url)))
+    yield database
+    await database.close()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from shared.campaigns.graph import TIMED, Edge, ExitNode, Graph, Node, WaitNode
 class On(StrEnum):
     """What moves a visit and is no provider's event."""
 
+    ACCEPTED = "accepted"
     NO_OPEN = "no_open"
     NO_CLICK = "no_click"
     ELAPSED = "elapsed"
@@ -24,6 +25,7 @@ _EDGES: Mapping[str, tuple[str, ...]] = {
     "dropped": ("dropped", "bounce", "failed"),
     "undelivered": ("undelivered", "failed"),
     "group_unsubscribe": ("unsubscribe",),
+    On.ACCEPTED: ("else",),
     On.ELAPSED: ("else",),
 }
 
@@ -77,26 +79,26 @@ class Compiled:
     def resolve(self, node_id: str, on: str, automated: bool = False) -> Taken | None:
         """Where something that happened leads from a node; None: the contact stays.
 
-        Automated opens and clicks take only edges that include them.
+        Automated opens and clicks take only edges that include them; acceptance takes an else edge without a
+        time.
         """
         edges = self._edges[node_id]
         for name in _EDGES.get(on, (on,)):
             edge = edges.get(name)
-            if edge is not None and (edge.include_automated or not automated):
+            if edge is None or (automated and not edge.include_automated):
+                continue
+            if on != On.ACCEPTED or not edge.delay:
                 return self._taken(edge)
         exit_name = _EXITS.get(on)
         return Taken(exit_name, None, exit_name) if exit_name else None
-
-    def at_acceptance(self, node_id: str) -> Taken | None:
-        """Where an accepted send leads at once, if nothing else has led away before."""
-        edge = self._edges[node_id].get("else")
-        return self._taken(edge) if edge is not None and not edge.delay else None
 
     def timeouts(self, node_id: str) -> Sequence[Due]:
         """What is due after a send's acceptance, or after entering a wait."""
         node = self._nodes[node_id]
         if isinstance(node, WaitNode):
             return (Due(On.ELAPSED, node.duration, watched=False),)
+        if self.resolve(node_id, On.ACCEPTED):
+            return ()
         watched = any(edge.on not in ("else", "failed") for edge in node.edges)
         return tuple(
             Due(On.ELAPSED if edge.on == "else" else edge.on, edge.delay, watched)

@@ -5,8 +5,6 @@ from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
-
-
 from shared.campaigns.checks import Refusal, SendFacts, Stop, refusal
 from shared.campaigns.compiled import On
 from shared.campaigns.moves import Move

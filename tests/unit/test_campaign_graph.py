@@ -306,10 +306,14 @@ def test_an_unsubscribe_or_complaint_moves_only_by_an_edge_of_its_own(on: str):
 
 
 def test_else_is_taken_at_acceptance_or_after_its_time():
-    assert compiled(to("b")).at_acceptance("a") == Taken("else", "b", None)
+    assert compiled(to("b")).resolve("a", "accepted") == Taken("else", "b", None)
     later = compiled(to("b", after=60))
-    assert later.at_acceptance("a") is None
+    assert later.resolve("a", "accepted") is None
     assert later.resolve("a", "elapsed") == Taken("else", "b", None)
+
+
+def test_who_leaves_at_acceptance_waits_for_nothing():
+    assert compiled(to("b"), to("c", "no_open", after=60)).timeouts("a") == ()
 
 
 def test_timeouts_count_from_acceptance_and_are_watched_where_events_have_edges():
