@@ -53,8 +53,8 @@ class Backoff:
 class Loop:
     """Calls `step` every `every`, at once after `wake()`, and at once again while it returns True.
 
-    A context manager: entering starts the loop, leaving lets the current step end and then stops; cancelling
-    the exit cancels the step.
+    A context manager: entering starts the loop, leaving lets the current step end and then stops; `cancel()`,
+    or cancelling the exit, cancels the step.
     """
 
     def __init__(self, name: str, step: Callable[[], Awaitable[bool | None]], every: timedelta) -> None:
@@ -71,6 +71,11 @@ class Loop:
         """Take the next step now; a back-off is waited out first."""
         self._awake.set()
 
+    def cancel(self) -> None:
+        """Stop now, in the middle of a step that waits."""
+        if self._task is not None:
+            self._task.cancel()
+
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run(), name=self.name)
         return self
@@ -79,7 +84,12 @@ class Loop:
         self._stopping.set()
         self.wake()
         if self._task is not None:
-            await self._task
+            try:
+                await asyncio.wait([self._task])
+            except asyncio.CancelledError:
+                self._task.cancel()
+                await asyncio.wait([self._task])
+                raise
 
     async def _run(self) -> None:
         while not self._stopping.is_set():

@@ -14,8 +14,8 @@ class JobContext:
     """A claimed job in work.
 
     `claimed_at` is this process's monotonic clock, in seconds, when the claim was *sent*: a charge is never
-    older than `age()` says. `committed` is set by `commit()`. `requeued` says that the job was sent again while
-    it ran; `error` is what Taskiq caught from its handler.
+    older than `age()` says. `committed` is set by `commit()`. `requeued` says that the job was sent again
+    while it ran; `error` is what Taskiq caught from its handler.
     """
 
     job: ClaimedJob

@@ -33,10 +33,9 @@ def returned(context: JobContext, value: object) -> Settlement:
     """The end of a job whose handler returned."""
     job = context.job
     if not isinstance(value, Ended):
-        return Settlement(job.id, job.token, Verdict.COMPLETED)
+        return Settlement(job, Verdict.COMPLETED)
     return Settlement(
-        job.id,
-        job.token,
+        job,
         value.verdict,
         at_ms=_ms(value.at) if value.at else 0,
         reason=value.reason,
@@ -54,25 +53,25 @@ def raised(context: JobContext, error: BaseException, spec: QueueSpec) -> Settle
     job, reason = context.job, describe(error)
     match error:
         case Unrecoverable() | TaskRejectedError():
-            return Settlement(job.id, job.token, Verdict.FAILED, reason=reason)
+            return Settlement(job, Verdict.FAILED, reason=reason)
         case RateLimited():
             # Kept, not given back: whoever said "limited" was asked, and counts the question.
             close = (_subject(job.lane, error.scope), _ms(error.until))
-            return Settlement(job.id, job.token, Verdict.RELEASED, reason=reason, refund=False, close=close)
+            return Settlement(job, Verdict.RELEASED, reason=reason, refund=False, close=close)
         case Defer():
-            return Settlement(job.id, job.token, Verdict.DEFERRED, at_ms=_ms(error.until), reason=reason)
+            return Settlement(job, Verdict.DEFERRED, at_ms=_ms(error.until), reason=reason)
         case NoResultError() if context.requeued:
             # Taskiq's Context.requeue: to the end of the lane.
-            return Settlement(job.id, job.token, Verdict.DEFERRED, at_ms=_server_ms(context))
+            return Settlement(job, Verdict.DEFERRED, at_ms=_server_ms(context))
         case NoResultError():
-            return Settlement(job.id, job.token, Verdict.COMPLETED)
+            return Settlement(job, Verdict.COMPLETED)
         case _:
             return _failed_attempt(context, reason, spec)
 
 
 def released(context: JobContext) -> Settlement:
     """Back to the head of its lane: no attempt used, the charge given back."""
-    return Settlement(context.job.id, context.job.token, Verdict.RELEASED)
+    return Settlement(context.job, Verdict.RELEASED)
 
 
 def describe(error: BaseException) -> str:
@@ -83,9 +82,9 @@ def describe(error: BaseException) -> str:
 def _failed_attempt(context: JobContext, reason: str, spec: QueueSpec) -> Settlement:
     job = context.job
     if job.attempt >= job.max_attempts:
-        return Settlement(job.id, job.token, Verdict.FAILED, reason=reason)
+        return Settlement(job, Verdict.FAILED, reason=reason)
     at_ms = _server_ms(context) + _backoff(job, spec) // timedelta(milliseconds=1)
-    return Settlement(job.id, job.token, Verdict.RETRY, at_ms=at_ms, reason=reason)
+    return Settlement(job, Verdict.RETRY, at_ms=at_ms, reason=reason)
 
 
 def _backoff(job: ClaimedJob, spec: QueueSpec) -> timedelta:

@@ -9,8 +9,8 @@ from datetime import timedelta
 class Health:
     """Ready means: a round trip to Redis succeeded lately, no partition is closed, and nothing drains.
 
-    `answered_at` is this process's monotonic clock, in seconds, of the last claim, or of the last lease renewed
-    where every slot is taken.
+    `answered_at` is this process's monotonic clock, in seconds, at the last claim or settlement, or the last
+    renewal of leases where every slot is taken.
     """
 
     answered_at: float = float("-inf")

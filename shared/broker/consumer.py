@@ -1,0 +1,255 @@
+"""The worker's side of the engine: claim batches, hold their leases, settle batches.
+
+One visit is one round trip: it settles what ended in a partition and claims as many jobs as there are free
+slots. So a busy worker talks to Redis once per batch, and an idle one waits until it is told of work. What a
+job means is the business of `work`.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
+from typing import Self
+
+import structlog
+
+from shared.broker.books import Books
+from shared.broker.broker import JobBroker
+from shared.broker.context import JobContext, enter
+from shared.broker.endings import raised, released
+from shared.broker.held import Held, Stop, renew
+from shared.loop import Loop
+from shared.queue.queue import Queue
+from shared.queue.types import Claimed, ClaimedJob, ClaimStatus, Settlement
+
+log = structlog.get_logger()
+
+_BATCH = 50  # what the engine claims or settles in one script
+_REAPED = 100  # what it reaps in one
+_LOOK = timedelta(seconds=1)  # how long a partition without word of work goes unvisited
+_BREATH = timedelta(milliseconds=2)  # between two looks at what is overdue and cannot be had
+_SETTLING = timedelta(seconds=5)  # for the last settlements of a shutdown
+_AT_ONCE = timedelta(0)
+
+Work = Callable[[JobContext], Awaitable[Settlement]]
+
+
+class Consumer:
+    """Works on a queue from entering to leaving; leaving drains.
+
+    A drain claims nothing more, gives back what has not started, waits for what runs as long as the grace,
+    then stops it, and settles what ended. After `most` jobs have begun the consumer sets `finish` itself.
+    """
+
+    def __init__(
+        self, broker: JobBroker, queue: Queue, work: Work, concurrency: int, grace: timedelta
+    ) -> None:
+        self._broker = broker
+        self._queue = queue
+        self._work = work
+        self._slots = concurrency
+        self._grace = grace
+        self._books = Books(broker.spec.name, broker.metrics)
+        self._partitions = frozenset(range(queue.partitions))
+        self._warm = set(self._partitions)  # those that may have work
+        self._due: dict[int, float] = {}  # when a partition's next delayed job or parked lane is
+        self._look_at = 0.0
+        self._turn = 0
+        self._ended: list[deque[Settlement]] = [deque() for _ in self._partitions]
+        self._held: set[Held] = set()
+        self._room = asyncio.Event()  # a slot is free, and a partition is cold
+        self._changed = asyncio.Event()  # a handler ended, or a visit did
+        self._draining = False
+        self._unsure = False
+        self._visits = Loop("visits", self._visit, every=_LOOK)
+        self._listening = Loop("listening", self._listen, every=_AT_ONCE)
+        self._chores = (
+            Loop("renewal", self._renew, every=broker.spec.renew),
+            Loop("reaping", self._reap, every=broker.engine.reap_every),
+        )
+        self._loops = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        for loop in (*self._chores, self._visits, self._listening):
+            await self._loops.enter_async_context(loop)
+        return self
+
+    async def __aexit__(self, error: type[BaseException] | None, *_: object) -> None:
+        try:
+            await self._drain(_AT_ONCE if error else self._grace)
+        finally:
+            await self._loops.aclose()
+
+    # Visits
+
+    async def _visit(self) -> bool:
+        partition = self._next_partition()
+        if partition is None:
+            return False
+        # The last visit may have claimed without our hearing of it: until one is answered, claim no more.
+        slots = 0 if self._unsure else self._free_slots()
+        ended = self._take_ended(partition)
+        sent = time.monotonic()
+        self._unsure = True
+        try:
+            words, claimed = await self._queue.settle(partition, ended, slots)
+        except BaseException:
+            self._ended[partition].extendleft(reversed(ended))
+            raise
+        self._unsure = False
+        self._broker.health.answered()
+        self._books.settled(ended, words)
+        if claimed is not None:
+            await self._take_in(partition, claimed, slots, sent)
+        self._changed.set()
+        return True
+
+    def _next_partition(self) -> int | None:
+        """The next in turn with something to settle, or with work where a slot is free."""
+        free = self._free_slots()
+        if time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + _LOOK.total_seconds()
+            self._warm.update(self._partitions)
+        for step in range(len(self._partitions)):
+            partition = (self._turn + step) % len(self._partitions)
+            if self._ended[partition] or (free and partition in self._warm):
+                self._turn = partition + 1
+                return partition
+        return None
+
+    def _free_slots(self) -> int:
+        return 0 if self._draining else min(self._slots - len(self._held), _BATCH)
+
+    def _take_ended(self, partition: int) -> list[Settlement]:
+        ended = self._ended[partition]
+        return [ended.popleft() for _ in range(min(len(ended), _BATCH))]
+
+    async def _take_in(self, partition: int, claimed: Claimed, slots: int, sent: float) -> None:
+        """Start what was claimed, and note whether there is more."""
+        self._books.failed(claimed.doomed)
+        for job in claimed.jobs:
+            self._start(job, partition, sent)
+        if claimed.more or len(claimed.jobs) == slots:
+            self._warm.add(partition)
+        else:
+            self._warm.discard(partition)
+        self._due.pop(partition, None)
+        if claimed.wake_ms is not None:
+            self._due[partition] = time.monotonic() + (claimed.wake_ms - claimed.now_ms) / 1000
+        if claimed.status is not ClaimStatus.CLOSED:
+            self._broker.health.closed.discard(partition)
+        elif self._broker.plain:
+            await self._queue.open_plain(partition)
+            self._warm.add(partition)
+        else:
+            self._broker.health.closed.add(partition)
+        self._mind_room()
+
+    def _mind_room(self) -> None:
+        if self._free_slots() and self._warm != self._partitions:
+            self._room.set()
+        else:
+            self._room.clear()
+
+    async def _listen(self) -> bool:
+        """Wait for word of work in the partitions that had none, while there is a slot for it."""
+        await self._room.wait()
+        cold = sorted(self._partitions - self._warm)
+        due = min(self._due.values(), default=float("inf")) - time.monotonic()
+        found = await self._queue.wait(cold, max(_BREATH, min(_LOOK, timedelta(seconds=min(due, 60)))))
+        if found is not None and not self._free_slots():
+            await self._queue.nudge(found)  # meanwhile the slots were taken: it is for another worker
+        self._warm.update(self._partitions if found is None else [found])
+        self._room.clear()
+        self._visits.wake()
+        return True
+
+    # Jobs
+
+    def _start(self, job: ClaimedJob, partition: int, sent: float) -> None:
+        context = JobContext(job, sent)
+        if self._draining:
+            self._ended[partition].append(released(context))
+            return
+        self._books.claimed(job)
+        held = Held(context, partition)
+        self._held.add(held)
+        held.task = asyncio.create_task(self._run(held))
+
+    async def _run(self, held: Held) -> None:
+        context = held.context
+        enter(context)
+        limit = context.job.timeout_ms / 1000 or self._broker.spec.job_timeout.total_seconds()
+        timer = asyncio.get_running_loop().call_later(limit, held.stop, Stop.TIMEOUT)
+        settlement = None
+        try:
+            settlement = await self._work(context)
+        except asyncio.CancelledError as error:
+            settlement = self._stopped(held, error)
+        except Exception as error:  # whatever a handler raises is a way for its job to end
+            self._books.raised(context, error)
+            settlement = raised(context, error, self._broker.spec)
+        finally:
+            timer.cancel()
+            self._finish(held, settlement)
+
+    def _stopped(self, held: Held, error: asyncio.CancelledError) -> Settlement | None:
+        """The end of a job whose handler was cancelled; None: it is no longer ours to end."""
+        match held.stopped:
+            case Stop.LEASE_LOST:
+                return None
+            case Stop.SHUTDOWN:
+                # What has passed the point of no return is not run again before its lease has lapsed.
+                return None if held.context.committed else released(held.context)
+            case Stop.TIMEOUT:
+                late = TimeoutError("the job ran longer than its timeout")
+                self._books.raised(held.context, late)
+                return raised(held.context, late, self._broker.spec)
+            case None:  # the handler's own doing
+                return raised(held.context, error, self._broker.spec)
+
+    def _finish(self, held: Held, settlement: Settlement | None) -> None:
+        self._books.handled(held.context)
+        self._held.discard(held)
+        if settlement is not None:
+            self._ended[held.partition].append(settlement)
+        self._visits.wake()
+        self._changed.set()
+
+    # Chores
+
+    async def _renew(self) -> None:
+        held = list(self._held)
+        await renew(self._queue, held)
+        if held:
+            self._broker.health.answered()
+
+    async def _reap(self) -> bool:
+        more = False
+        for partition in self._partitions:
+            stalled, failed = await self._queue.reap(partition, _REAPED)
+            self._books.stalled(stalled)
+            self._books.failed(failed)
+            more = more or len(stalled) == _REAPED
+        return more
+
+    async def _drain(self, grace: timedelta) -> None:
+        self._broker.health.draining = self._draining = True
+        self._listening.cancel()
+        self._visits.wake()
+        await self._until(lambda: not self._held, grace)
+        for held in list(self._held):
+            log.warning("job.cut_short", job_id=held.context.id, committed=held.context.committed)
+            held.stop(Stop.SHUTDOWN)
+        await self._until(lambda: not self._held and not any(self._ended), _SETTLING)
+        if left := len(self._held) + sum(map(len, self._ended)):
+            log.error("jobs.left", jobs=left)  # their leases lapse, and they run again elsewhere
+
+    async def _until(self, done: Callable[[], bool], longest: timedelta) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(longest.total_seconds()):
+                while not done():
+                    self._changed.clear()
+                    await self._changed.wait()

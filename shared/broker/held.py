@@ -1,0 +1,55 @@
+"""Jobs under our lease, each with the task that works on it."""
+
+import asyncio
+from collections.abc import Sequence
+from enum import StrEnum
+
+import structlog
+
+from shared.broker.context import JobContext
+from shared.queue.queue import Queue
+
+log = structlog.get_logger()
+
+_AT_ONCE = 100
+
+
+class Stop(StrEnum):
+    """Why a handler was stopped."""
+
+    TIMEOUT = "timeout"
+    LEASE_LOST = "lease_lost"
+    SHUTDOWN = "shutdown"
+
+
+class Held:
+    """A job under our lease, and the task that works on it."""
+
+    __slots__ = ("context", "partition", "stopped", "task")
+
+    def __init__(self, context: JobContext, partition: int) -> None:
+        self.context = context
+        self.partition = partition
+        self.stopped: Stop | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    def stop(self, why: Stop) -> None:
+        """Cancel the handler; past its point of no return only a shutdown does."""
+        if self.task is None or (self.context.committed and why is not Stop.SHUTDOWN):
+            return
+        self.stopped = self.stopped or why
+        self.task.cancel()
+
+
+async def renew(queue: Queue, held: Sequence[Held]) -> None:
+    """Hold the jobs for another lease, and stop the handlers of those that are no longer ours."""
+    for partition in range(queue.partitions):
+        here = [each for each in held if each.partition == partition]
+        for at in range(0, len(here), _AT_ONCE):
+            batch = here[at : at + _AT_ONCE]
+            lost = set(await queue.extend(partition, [each.context.job for each in batch]))
+            for each in batch:
+                # One that ended while we asked was settled, and is no loss.
+                if each.context.id in lost and each.task is not None and not each.task.done():
+                    log.warning("lease.lost", job_id=each.context.id, committed=each.context.committed)
+                    each.stop(Stop.LEASE_LOST)
