@@ -11,9 +11,14 @@ from services.gateway.http import application
 from services.gateway.listener import Listener
 from services.gateway.settings import GatewaySettings
 from services.gateway.webhooks import Webhooks
+from shared.jobs import WEBHOOKS
 from shared.loop import Loop
 from shared.metrics import Metrics
+from shared.process import App
+from shared.providers.client import open_client
+from shared.queue.queue import Queue
 from shared.queue.types import NewJob
+from shared.redis.client import connect
 from shared.settings import DatabaseSettings
 from shared.store.database import Database
 
@@ -23,7 +28,7 @@ class Gateway:
     """The gateway's parts, in the order they start."""
 
     metrics: Metrics
-    databases: tuple[Database, ...]
+    closing: tuple[Callable[[], Awaitable[None]], ...]
     announcer: Announcer
     heartbeat: Heartbeat
     housekeeping: Loop
@@ -33,27 +38,42 @@ class Gateway:
     async def running(self) -> AsyncIterator[None]:
         """Serve for as long as the block; then stop accepting, end what runs, and tell the queue the rest."""
         async with AsyncExitStack() as stack:
-            for database in self.databases:
-                stack.push_async_callback(database.close)
+            for close in self.closing:
+                stack.push_async_callback(close)
             for part in (self.announcer, self.heartbeat, self.housekeeping, self.listener):
                 await stack.enter_async_context(part)
             yield
+
+
+def build(settings: GatewaySettings) -> App:
+    """The service: a gateway that announces deliveries to the queue of webhooks."""
+    redis = connect(settings.redis, role="gateway")
+    queue = Queue(redis, WEBHOOKS, prefix=settings.redis.prefix, partitions=settings.engine.partitions)
+    gateway = assemble(settings, queue.enqueue)
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        async with redis, gateway.running():
+            yield
+
+    return App(name="gateway", parts=[running()], metrics=gateway.metrics, ready=gateway.heartbeat.ready)
 
 
 def assemble(settings: GatewaySettings, enqueue: Callable[[Sequence[NewJob]], Awaitable[object]]) -> Gateway:
     """A gateway that tells `enqueue` which deliveries wait."""
     metrics = Metrics.create()
     database, inbox = Database(settings.database), Database(_inbox(settings))
+    provider = open_client(connections=4)
     announcer = Announcer(enqueue, settings.announced_ahead, metrics.unannounced)
     webhooks = Webhooks(settings, inbox, announcer, metrics)
     return Gateway(
         metrics,
-        (database, inbox),
+        (database.close, inbox.close, provider.aclose),
         announcer,
         Heartbeat(inbox, settings.beat, settings.timeouts.gateway_silence, settings.private.ready_within),
         housekeeping(database),
         Listener(
-            application(settings, webhooks, database),
+            application(settings, webhooks, database, provider),
             settings.host,
             settings.port,
             settings.connections,

@@ -17,6 +17,9 @@ from shared.store.database import Database
 SCOPE = "scope"
 """The route option that names the scope a key needs; without it, read for GET and write for the rest."""
 
+ANYBODY = "anybody"
+"""The route option that lets everybody in."""
+
 _WITHIN = timedelta(seconds=5)
 
 
@@ -27,6 +30,7 @@ class Authenticate(ASGIMiddleware):
     """
 
     scopes = (ScopeType.HTTP,)
+    exclude_opt_key = ANYBODY
 
     def __init__(self, database: Database, believe: timedelta) -> None:
         self._database = database

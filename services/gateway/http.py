@@ -1,22 +1,44 @@
 """The HTTP application: webhooks, the API and the pages."""
 
+from collections.abc import Callable
+
+import httpx
 from litestar import Litestar
+from litestar.di import Provide
 from litestar.enums import ScopeType
 from litestar.plugins.pydantic import PydanticPlugin
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from services.gateway import api, problems
+from services.gateway import api, problems, reference, unsubscribe
 from services.gateway.api.installation import Installation
+from services.gateway.api.shapes import connection_of, page_of, tenant_of
 from services.gateway.callers import Authenticate
 from services.gateway.settings import GatewaySettings
 from services.gateway.transactions import Transaction
 from services.gateway.webhooks import PREFIX, Webhooks
+from shared.campaigns.transitions import Transitions
+from shared.campaigns.unsubscribe import Unsubscribe
 from shared.store.database import Database
 
 
-def application(settings: GatewaySettings, webhooks: Webhooks, database: Database) -> ASGIApp:
-    """Everything that answers on the public port."""
-    framework = _framework(settings, database)
+def application(
+    settings: GatewaySettings, webhooks: Webhooks, database: Database, provider: httpx.AsyncClient
+) -> ASGIApp:
+    """Everything that answers on the public port; `provider` is the client that test sends go out by."""
+    framework = Litestar(
+        route_handlers=[api.router(), *unsubscribe.ROUTES],
+        dependencies=_dependencies(settings, provider),
+        middleware=[
+            Authenticate(database, settings.believe),
+            Transaction(database, settings.max_bytes, settings.read_timeout),
+        ],
+        exception_handlers=problems.handlers(),
+        plugins=[PydanticPlugin(prefer_alias=True)],
+        openapi_config=reference.config(),
+        logging_config=None,
+        request_max_body_size=None,  # the transaction reads the body, and has a limit
+    )
+    reference.describe_problems(framework)
 
     async def public(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.HTTP and scope["path"].startswith(PREFIX):
@@ -27,17 +49,26 @@ def application(settings: GatewaySettings, webhooks: Webhooks, database: Databas
     return public
 
 
-def _framework(settings: GatewaySettings, database: Database) -> Litestar:
-    return Litestar(
-        route_handlers=[api.router()],
-        dependencies=api.dependencies(Installation.of(settings)),
-        middleware=[
-            Authenticate(database, settings.believe),
-            Transaction(database, settings.max_bytes, settings.read_timeout),
-        ],
-        exception_handlers=problems.handlers(),
-        plugins=[PydanticPlugin(prefer_alias=True)],
-        openapi_config=None,
-        logging_config=None,
-        request_max_body_size=None,  # the transaction reads the body, and has a limit
-    )
+def _dependencies(settings: GatewaySettings, provider: httpx.AsyncClient) -> dict[str, Provide]:
+    """What handlers ask for by name."""
+    transitions = Transitions(settings.timeouts)
+    kept = {
+        "installation": Installation.of(settings),
+        "tokens": Unsubscribe(settings.public),
+        "transitions": transitions,
+        "graphs": transitions.graphs,
+        "provider": provider,
+    }
+    of_request: dict[str, Callable[..., object]] = {
+        "tenant_id": tenant_of,
+        "connection": connection_of,
+        "page": page_of,
+    }
+    return {
+        **{name: _given(value) for name, value in kept.items()},
+        **{name: Provide(each, sync_to_thread=False) for name, each in of_request.items()},
+    }
+
+
+def _given(value: object) -> Provide:
+    return Provide(lambda: value, sync_to_thread=False)

@@ -23,6 +23,9 @@ from shared.store.api_keys import StoredKey
 from shared.store.database import AsyncConnection, Database
 from shared.store.idempotency_keys import KeptAnswer
 
+WITHOUT_TRANSACTION = "without_transaction"
+"""The route option of a page that needs no database."""
+
 _MOST_KEY = 255
 _REPLAYED = (b"idempotency-replayed", b"true")
 # JSON can spell U+0000, and no text column of Postgres can hold it.
@@ -70,6 +73,7 @@ class Transaction(ASGIMiddleware):
     """Runs what is below it in a transaction, which handlers find as `connection`."""
 
     scopes = (ScopeType.HTTP,)
+    exclude_opt_key = WITHOUT_TRANSACTION
 
     def __init__(self, database: Database, most_bytes: int, read_timeout: timedelta) -> None:
         self._database = database
@@ -91,7 +95,7 @@ class Transaction(ASGIMiddleware):
                 raise _RolledBack(answer)
             return answer
 
-        once = request.method == "POST" and "idempotency-key" in request.headers
+        once = "idempotency-key" in request.headers and request.method == "POST" and scope.get("user")
         try:
             answer = await self._database.run(_once(request, body, work) if once else work)
         except _RolledBack as refused:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select, text
+from sqlalchemy import Row, func, select, text, update
 
+from shared.errors import NotFound
 from shared.store.database import AsyncConnection
 from shared.store.ids import uuid7
 from shared.store.pages import Page, row_of, rows_of
@@ -71,3 +72,13 @@ async def get(connection: AsyncConnection, tenant_id: UUID, contact_id: UUID) ->
     """One contact that is not deleted. Raises NotFound."""
     query = select(contacts).where(contacts.c.tenant_id == tenant_id, contacts.c.id == contact_id)
     return await row_of(connection, query.where(contacts.c.deleted_at.is_(None)), "contact")
+
+
+async def delete(connection: AsyncConnection, tenant_id: UUID, contact_id: UUID) -> None:
+    """Forget who a contact is; its row stays for its history, and nothing is sent to it. Raises NotFound."""
+    query = update(contacts).where(contacts.c.tenant_id == tenant_id, contacts.c.id == contact_id)
+    forgotten = query.where(contacts.c.deleted_at.is_(None)).values(
+        email=None, phone=None, attributes={}, deleted_at=func.now(), updated_at=func.now()
+    )
+    if (await connection.execute(forgotten)).rowcount == 0:
+        raise NotFound("There is no such contact.")

@@ -20,7 +20,11 @@ class KeptAnswer:
     body: bytes
 
 
-_LOCK = text("select pg_try_advisory_xact_lock(hashtextextended(concat(:tenant_id, '/', :key), 0))")
+_LOCK = text("""
+select pg_try_advisory_xact_lock(
+    hashtextextended(concat(cast(:tenant_id as text), '/', cast(:key as text)), 0)
+)
+""")
 
 _FIND = text("""
 select request_hash, status, response from idempotency_keys

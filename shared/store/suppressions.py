@@ -1,8 +1,8 @@
 """Suppressions: addresses that a tenant must not write to, wholly, for marketing, or for a group."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Row, delete, select, text
@@ -11,6 +11,7 @@ from shared.errors import NotFound
 from shared.store.database import AsyncConnection
 from shared.store.ids import uuid7
 from shared.store.pages import Page, rows_of
+from shared.store.sets import columns
 from shared.store.tables import suppressions
 
 
@@ -32,6 +33,50 @@ order by channel, address, scope
 on conflict (tenant_id, channel, address, scope) do update set reason = known.reason
 returning channel, address, scope, id
 """)
+
+
+class Told(NamedTuple):
+    """What an event says of an address; `id` is the row's, if it makes one."""
+
+    tenant_id: UUID
+    id: UUID
+    channel: str
+    address: str
+    scope: str
+    reason: str
+    event_id: UUID
+
+
+_TOLD = """
+unnest(
+    cast(:tenant_id as uuid[]), cast(:id as uuid[]), cast(:channel as text[]), cast(:address as text[]),
+    cast(:scope as text[]), cast(:reason as text[]), cast(:event_id as uuid[])
+) as told (tenant_id, id, channel, address, scope, reason, event_id)"""
+
+# A tenant that is gone suppresses nobody.
+_ADD_TOLD = text(f"""
+insert into suppressions (tenant_id, id, channel, address, scope, reason, event_id)
+select told.tenant_id, told.id, channel, address, scope, reason, event_id
+from {_TOLD} join tenants t on t.id = told.tenant_id
+order by told.tenant_id, channel, address, scope
+on conflict (tenant_id, channel, address, scope) do nothing
+""")
+
+_LIFT_TOLD = text(f"""
+delete from suppressions s using {_TOLD}
+where s.tenant_id = told.tenant_id and s.channel = told.channel and s.address = told.address
+    and s.scope = told.scope and s.reason = told.reason
+""")
+
+
+async def add_told(connection: AsyncConnection, told: Sequence[Told]) -> None:
+    """Suppress addresses as events of several tenants say; distinct by tenant, channel, address and scope."""
+    await connection.execute(_ADD_TOLD, columns(Told._fields, told))
+
+
+async def lift_told(connection: AsyncConnection, told: Sequence[Told]) -> None:
+    """Lift suppressions that were made for the reason told."""
+    await connection.execute(_LIFT_TOLD, columns(Told._fields, told))
 
 
 async def add(
@@ -60,6 +105,16 @@ async def page(
     if address is not None:
         query = query.where(suppressions.c.address == address)
     return await rows_of(connection, query, suppressions, page)
+
+
+async def scopes(connection: AsyncConnection, tenant_id: UUID, channel: str, address: str) -> list[str]:
+    """The scopes under which a normalized address is suppressed."""
+    query = select(suppressions.c.scope).where(
+        suppressions.c.tenant_id == tenant_id,
+        suppressions.c.channel == channel,
+        suppressions.c.address == address,
+    )
+    return list((await connection.execute(query)).scalars())
 
 
 async def lift(connection: AsyncConnection, tenant_id: UUID, suppression_id: UUID) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from litestar import get, post
+from litestar import delete, get, post
 from litestar.params import JSONBody, QueryParameter
 from pydantic import Field
 
@@ -22,7 +22,7 @@ from services.gateway.api.shapes import (
     listed,
 )
 from services.gateway.problems import Problem
-from shared.store import contacts
+from shared.store import contacts, history
 from shared.store.contacts import NewContact
 
 
@@ -68,6 +68,26 @@ class Contact(Shape):
     updated_at: datetime
 
 
+class Entry(Shape):
+    """One thing that happened.
+
+    `kind` says what `what` is: of a send its status, of an event its type, of a visit the edge it was left
+    by, or `here`. `at` is when it last changed, happened, or began.
+    """
+
+    id: UUID
+    kind: Literal["send", "event", "visit"]
+    at: datetime
+    campaign_id: UUID | None
+    node_id: str | None
+    channel: str | None
+    what: str
+    reason: str | None
+    recipient: str | None
+    url: str | None
+    automated: str | None
+
+
 @post("/contacts", status_code=200)
 async def upsert_contacts(
     data: JSONBody[ContactBatch], tenant_id: TenantId, connection: Connection
@@ -104,6 +124,21 @@ async def get_contact(contact_id: Id, tenant_id: TenantId, connection: Connectio
     return Contact.of(await contacts.get(connection, tenant_id, contact_id))
 
 
+@delete("/contacts/{contact_id:uuid}")
+async def delete_contact(contact_id: Id, tenant_id: TenantId, connection: Connection) -> None:
+    """Forget a contact's addresses and attributes; nothing is sent to it any more."""
+    await contacts.delete(connection, tenant_id, contact_id)
+
+
+@get("/contacts/{contact_id:uuid}/history")
+async def contact_history(
+    contact_id: Id, tenant_id: TenantId, connection: Connection, page: Paging
+) -> Listed[Entry]:
+    """What was sent to a contact, what it did, and where it was led, the latest first."""
+    await contacts.get(connection, tenant_id, contact_id)
+    return listed(Entry.of, await history.of_contact(connection, tenant_id, contact_id, page), page)
+
+
 def _checked(batch: Sequence[ContactData]) -> list[NewContact | ContactResult]:
     """Each contact made fit to be stored, or the result that refuses it."""
     seen: set[str] = set()
@@ -135,4 +170,4 @@ def _refused(contact: ContactData, sentence: str, place: int, field: str) -> Con
     return ContactResult(external_id=contact.external_id, status="refused", problem=problem)
 
 
-ROUTES = (upsert_contacts, list_contacts, get_contact)
+ROUTES = (upsert_contacts, list_contacts, get_contact, delete_contact, contact_history)
