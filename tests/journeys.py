@@ -9,11 +9,14 @@ from uuid import UUID
 
 from sqlalchemy import event, text
 
+from services.webhook.processor import Processor
 from shared.campaigns import enrollments
 from shared.campaigns.graph_rules import parse
 from shared.campaigns.transitions import Acceptance, Move, Moved, Transitions
-from shared.settings import TimeoutSettings
+from shared.jobs import WebhookResult
+from shared.settings import TimeoutSettings, WebhookSettings
 from shared.store.database import Database
+from shared.store.deliveries_work import DeliveryClaim
 from shared.store.ids import uuid7
 
 TIMEOUTS = TimeoutSettings(
@@ -61,6 +64,19 @@ def statements(database: Database) -> Iterator[list[str]]:
     event.listen(database.engine.sync_engine, "before_cursor_execute", note)
     yield ran
     event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+
+
+def mail_event(kind: str, action: Mapping[str, Any], at: datetime, **fields: Any) -> dict[str, Any]:
+    """An event of SendGrid about an action's message, whose addresses are its contact's."""
+    return {
+        "event": kind,
+        "email": f"{action['contact_id']}@example.org",
+        "timestamp": int(at.timestamp()),
+        "sg_event_id": uuid7().hex,
+        "sg_message_id": f"m-{action['id']}.recvd-1-2",
+        "outreach_action": str(action["id"]),
+        **fields,
+    }
 
 
 class World:
@@ -229,6 +245,50 @@ class World:
         for row in await self.events():
             found.setdefault(row["type"], []).append(row["effect"])
         return found
+
+    async def post(
+        self, *events: Any, provider: str = "sendgrid", body: bytes | None = None, query: str = ""
+    ) -> DeliveryClaim:
+        """A stored body: SendGrid's events, or any bytes of a provider."""
+        claim = DeliveryClaim(self.tenant_id, uuid7(), 0)
+        await self.run(
+            "insert into deliveries (tenant_id, id, endpoint_id, provider, headers, query, body)"
+            " values (:t, :id, :id, :provider, '{}', :query, :body)",
+            id=claim.id,
+            provider=provider,
+            query=query,
+            body=body if body is not None else json.dumps(events).encode(),
+        )
+        return claim
+
+    async def process(self, *claims: DeliveryClaim, **settings: Any) -> list[tuple[int, int]]:
+        """New events and transitions of each delivery, processed as one set."""
+        processor = Processor(self.database, self.transitions, WebhookSettings(**settings))
+        results = await processor(claims)
+        failed = [result for result in results if isinstance(result, Exception)]
+        if failed:
+            raise failed[0]
+        return [
+            (result.events_processed, result.transitions_triggered)
+            for result in results
+            if isinstance(result, WebhookResult)
+        ]
+
+    async def happens(self, *events: Any, **settings: Any) -> tuple[int, int]:
+        """Post these events of SendGrid, and process them."""
+        (result,) = await self.process(await self.post(*events), **settings)
+        return result
+
+    async def deliveries(self) -> list[Mapping[str, Any]]:
+        """All deliveries of the tenant in order."""
+        return await self.run("select * from deliveries where tenant_id = :t order by id")
+
+    async def suppressions(self) -> list[tuple[str, ...]]:
+        """Channel, address, scope and reason of the tenant's suppressions."""
+        rows = await self.run(
+            "select channel, address, scope, reason from suppressions where tenant_id = :t order by 1, 2, 3"
+        )
+        return [tuple(row.values()) for row in rows]
 
     async def run(self, statement: str, **values: Any) -> list[Mapping[str, Any]]:
         """Rows of a statement; `:t` is the tenant, `:c` the campaign."""

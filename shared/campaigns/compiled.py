@@ -92,6 +92,10 @@ class Compiled:
         exit_name = _EXITS.get(on)
         return Taken(exit_name, None, exit_name) if exit_name else None
 
+    def listens(self, node_id: str, on: str, automated: bool) -> bool:
+        """Whether something that happened at a node could ever move a contact."""
+        return self.resolve(node_id, on, automated) is not None or bool(self.answered(node_id, on, automated))
+
     def timeouts(self, node_id: str) -> Sequence[Due]:
         """What is due after a send's acceptance, or after entering a wait."""
         node = self._nodes[node_id]
