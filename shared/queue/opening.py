@@ -20,6 +20,10 @@ class Opening(Engine):
     that restarted in between counts as another: what it was told may be lost.
     """
 
+    async def is_open(self, partition: int) -> bool:
+        """Whether the partition serves; False after a flush, a restart, or while it is being opened."""
+        return bool(await self._run("is_open", partition, {"run": RUN_ID}) == b"open")
+
     async def begin_opening(self, partition: int, epoch: int) -> None:
         """Close the partition under an epoch higher than any before it: tokens from before hold nothing.
 

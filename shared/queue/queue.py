@@ -179,7 +179,7 @@ class Queue(Operating, Opening, Reading, Waiting):
         if status is not ClaimStatus.OK:
             return Claimed(status)
         _, more, wake, seq, flat, epoch, now = answer
-        token = f"{epoch.decode()}-{seq}"
+        token = f"{epoch}-{seq}"
         jobs: list[ClaimedJob] = []
         doomed: list[Settlement] = []
         for job_id, record, attempt, fate in zip(*[iter(flat)] * 4, strict=True):

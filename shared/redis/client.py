@@ -17,6 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.utils import str_if_bytes
 
 from shared.errors import ForeignInstallation, SettingsError
 from shared.settings import RedisSettings
@@ -50,7 +51,8 @@ class _Session(AbstractConnection):
 
     def pack_command(self, *args: Any) -> list[bytes]:
         """In C: the parent's Python was a quarter of a call with many arguments."""
-        return [hiredis.pack_command(args)]
+        command, *rest = args
+        return [hiredis.pack_command((*str_if_bytes(command).split(), *rest))]
 
     async def send_packed_command(
         self, command: bytes | str | Iterable[bytes], check_health: bool = True
@@ -108,7 +110,9 @@ def connect(settings: RedisSettings, *, role: str, connections: int = 1) -> Redi
         retry=Retry(ExponentialWithJitterBackoff(cap=1, base=0.05), settings.retries),
         **options,
     )
-    return Redis(connection_pool=pool, single_connection_client=connections == 1)
+    client = Redis(connection_pool=pool, single_connection_client=connections == 1)
+    client.auto_close_connection_pool = True  # nobody else has this pool
+    return client
 
 
 async def claim_prefix(redis: Redis, prefix: str, installation: str) -> None:

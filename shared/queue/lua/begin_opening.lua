@@ -20,12 +20,13 @@ DERIVED
 -- @include limits/shelf
 local m = meta()
 local now, epoch = clock(ARGV[1], m.last), tonumber(ARGV[2])
-local held = tonumber(m.epoch) or 0
-if held > epoch or (held == epoch and m.run) then
+if m.epoch > epoch or (m.epoch == epoch and m.run) then
   return 'superseded'
 end
-redis.call('HSET', K.meta, 'epoch', ARGV[2], 'opening', ARGV[3], 'last', now)
-redis.call('HDEL', K.meta, 'run', 'paused')
+redis.call('HDEL', K.meta, 'run')
+redis.call('HSET', K.meta, 'opening', ARGV[3])
+m.epoch, m.last, m.paused, m.rules = epoch, now, false, false
+write_meta(m)
 local generation = math.floor(now / GENERATION)
 redis.call('UNLINK', K.config, K.windows .. ':' .. generation, K.windows .. ':' .. (generation - 1))
 return 'ok'

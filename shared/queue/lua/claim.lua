@@ -35,7 +35,6 @@ DERIVED
 -- @include limits/charge
 -- @include limits/shelf
 -- @include limits/config
--- @include queue/subjects
 -- @include queue/learn
 -- @include queue/admission
 -- @include queue/take
@@ -50,10 +49,10 @@ DERIVED
 -- @include queue/serve
 -- @include queue/claim
 -- @include queue/finish
-local m, known = meta(), {}
+local m, known = meta(), {lanes = {}}
 local now = clock(ARGV[1], m.last)
 local want = {
-  run = ARGV[2], slots = tonumber(ARGV[3]), lease = tonumber(ARGV[4]), version = tonumber(ARGV[5])
+  run = ARGV[2], slots = tonumber(ARGV[3]), lease = tonumber(ARGV[4]), version = tonumber(ARGV[5]), chain = true,
 }
 local claimed = claim(m, known, now, want)
 finish(m, known, now)

@@ -19,14 +19,15 @@ DERIVED
 -- @include queue/opening
 -- @include queue/relieve
 -- @include queue/nudge
-if ARGV[1] ~= '' and not opens(meta(), ARGV[1], ARGV[2]) then
+local m = meta()
+if ARGV[1] ~= '' and not opens(m, ARGV[1], ARGV[2]) then
   return 'superseded'
 end
-local set, unset, subjects, paused = {}, {}, {}, nil
+local set, unset, subjects = {}, {}, {}
 for at = 3, #ARGV, 2 do
   local subject, raw = ARGV[at], ARGV[at + 1]
   if subject == '' then
-    paused = raw ~= '' and string.byte(raw) % 2 == 1
+    m.paused = raw ~= '' and string.byte(raw) % 2 == 1
   elseif raw == '' then
     subjects[subject], unset[#unset + 1] = true, subject
   else
@@ -34,17 +35,14 @@ for at = 3, #ARGV, 2 do
     set[#set + 1] = raw
   end
 end
-if paused then
-  redis.call('HSET', K.meta, 'paused', '1')
-elseif paused == false then
-  redis.call('HDEL', K.meta, 'paused')
-end
 if #set > 0 then
   redis.call('HSET', K.config, unpack(set))
 end
 if #unset > 0 then
   redis.call('HDEL', K.config, unpack(unset))
 end
+m.rules = m.rules or #set > 0
+write_meta(m)
 relieve(subjects)
 nudge()
 return 'ok'

@@ -36,24 +36,25 @@ local records, waiting, delays, states = {}, {}, {}, {}
 for n, id in ipairs(ids) do
   local at = n * 5 - 2
   local first, second, delay, raw = ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3]), enqueued .. ARGV[at + 4]
-  local job, known = record(raw), found[n] or live[id]
+  local lane, priority, _, _, _, payload = record(raw)
+  local known = found[n] or live[id]
   if known then
-    local payload = string.sub(known, record(known).payload_at)
-    words[n] = payload == string.sub(raw, job.payload_at) and 'duplicate' or 'conflict'
+    local same = string.sub(known, (select(6, record(known)))) == string.sub(raw, payload)
+    words[n] = same and 'duplicate' or 'conflict'
   else
     words[n] = recall(first, second, now, ttl)
   end
   if not words[n] then
-    words[n], live[id], job.id = 'created', raw, id
+    words[n], live[id] = 'created', raw
     records[#records + 1] = id
     records[#records + 1] = raw
     if delay > 0 then
       delays[#delays + 1] = now + delay
       delays[#delays + 1] = id
       states[#states + 1] = id
-      states[#states + 1] = pack_state({letter = 'd', attempt = 0, stalls = 0, seq = 0, at = 0, held = 0})
+      states[#states + 1] = pack_state('d', 0, 0, 0, 0, 0)
     else
-      waiting[#waiting + 1] = job
+      waiting[#waiting + 1] = {id = id, lane = lane, priority = priority}
     end
   end
 end

@@ -23,7 +23,7 @@ for _, tenant in ipairs(redis.call('ZRANGE', K.ready, 0, 19)) do
     local id = redis.call('LINDEX', list, 0)
     local raw = id and redis.call('HGET', K.jobs, id)
     if raw then
-      oldest = math.min(oldest, record(raw).enqueued)
+      oldest = math.min(oldest, (select(7, record(raw))))
     end
   end
 end

@@ -18,8 +18,10 @@ DERIVED
 -- @include queue/nudge
 local m = meta()
 if m.run ~= ARGV[2] then
-  local now = clock(ARGV[1], m.last)
-  redis.call('HSET', K.meta, 'epoch', math.max(now, (tonumber(m.epoch) or 0) + 1), 'run', ARGV[2], 'last', now)
+  m.last = clock(ARGV[1], m.last)
+  m.epoch = math.max(m.last, m.epoch + 1)
+  write_meta(m)
+  redis.call('HSET', K.meta, 'run', ARGV[2])
   nudge()
 end
 return 'ok'

@@ -31,7 +31,7 @@ else
 end
 local states = #ids > 0 and redis.call('HMGET', K.state, unpack(ids))
 for n, id in ipairs(ids) do
-  if ARGV[1] ~= 'waiting' or state(states[n]).letter == 'w' then
+  if ARGV[1] ~= 'waiting' or state(states[n]) == 'w' then
     page[#page + 1] = id
     page[#page + 1] = states[n] or ''
   end

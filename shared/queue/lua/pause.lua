@@ -13,22 +13,21 @@ DERIVED
   config parked wake
 ]]
 -- @include queue/keys
+-- @include queue/meta
 -- @include limits/config
 -- @include queue/relieve
 -- @include queue/nudge
-local subject, paused = ARGV[1], ARGV[2] == 'paused'
+local m, subject, paused = meta(), ARGV[1], ARGV[2] == 'paused'
 if subject == '' then
-  if paused then
-    redis.call('HSET', K.meta, 'paused', '1')
-  else
-    redis.call('HDEL', K.meta, 'paused')
-  end
+  m.paused = paused
 else
   local c = config(redis.call('HGET', K.config, subject))
   c.flags = c.flags - c.flags % 2 + (paused and 1 or 0)
   redis.call('HSET', K.config, subject, pack_config(c))
+  m.rules = true
   relieve({[subject] = true})
 end
+write_meta(m)
 if not paused then
   nudge()
 end

@@ -27,7 +27,6 @@ DERIVED
 -- @include queue/ready
 -- @include queue/enlist
 -- @include queue/nudge
--- @include queue/subjects
 -- @include limits/log
 -- @include limits/room
 -- @include limits/refund
@@ -44,25 +43,25 @@ if m.run ~= ARGV[2] then
   return {'closed'}
 end
 local now = clock(ARGV[1], m.last)
-local c = {now = now, lease = tonumber(ARGV[4]), seq = m.seq + 1, states = {}, leases = {}, later = {}, taken = {}}
+local c = {now = now, deadline = now + ARGV[4], seq = m.seq + 1, states = {}, leases = {}, later = {}, taken = {}}
 local ids = redis.call('ZRANGE', K.active, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[3])
-local jobs, back, waiting = {}, {}, {}
+local jobs, back, waiting, _ = {}, {}, {}, nil
 if #ids > 0 then
   local raws, states = redis.call('HMGET', K.jobs, unpack(ids)), redis.call('HMGET', K.state, unpack(ids))
   for n, id in ipairs(ids) do
-    local job = record(raws[n])
-    job.id, job.state, jobs[n] = id, state(states[n]), job
+    local job = {id = id}
+    job.lane, job.priority = record(raws[n])
+    _, job.attempt, job.stalls, _, _, job.held = state(states[n])
+    jobs[n] = job
   end
-  give_back({}, jobs, now)
+  give_back(m, {lanes = {}}, jobs, now)
   redis.call('ZREM', K.active, unpack(ids))
   for n, job in ipairs(jobs) do
-    local s = job.state
-    if s.stalls >= tonumber(ARGV[5]) then
-      lease(c, job.id, raws[n], s, 0, 'stalled')
+    if job.stalls >= tonumber(ARGV[5]) then
+      lease(c, job.id, raws[n], job.attempt, job.stalls, 0, 'stalled')
     else
-      s.letter, s.attempt, s.stalls, s.seq, s.at, s.held = 'w', math.max(0, s.attempt - 1), s.stalls + 1, 0, 0, 0
       c.states[#c.states + 1] = job.id
-      c.states[#c.states + 1] = pack_state(s)
+      c.states[#c.states + 1] = pack_state('w', math.max(0, job.attempt - 1), job.stalls + 1, 0, 0, 0)
       back[#back + 1] = job.id
       table.insert(waiting, 1, job)
     end
@@ -71,7 +70,8 @@ if #ids > 0 then
   if enlist('LPUSH', waiting, m.vtime) then
     nudge()
   end
-  redis.call('HSET', K.meta, 'last', now, 'seq', c.seq)
+  m.last, m.seq = now, c.seq
+  write_meta(m)
 end
 age_out(now - ARGV[6], tonumber(ARGV[3]))
 return {'ok', back, c.seq, c.taken, m.epoch, now}

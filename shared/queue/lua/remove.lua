@@ -17,7 +17,7 @@ DERIVED
 local words, gone, lists = {}, {}, {d = {}, f = {}, c = {}, w = {}}
 local states = redis.call('HMGET', K.state, unpack(ARGV))
 for n, id in ipairs(ARGV) do
-  local letter = state(states[n]).letter
+  local letter = state(states[n])
   if letter == 'a' then
     words[n] = 'active'
   elseif redis.call('HEXISTS', K.jobs, id) == 0 then

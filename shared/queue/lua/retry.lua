@@ -31,8 +31,8 @@ end
 if #ids > 0 then
   local jobs = {}
   for n, raw in ipairs(redis.call('HMGET', K.jobs, unpack(ids))) do
-    jobs[n] = record(raw)
-    jobs[n].id = ids[n]
+    local lane, priority = record(raw)
+    jobs[n] = {id = ids[n], lane = lane, priority = priority}
   end
   redis.call('ZREM', K.failed, unpack(ids))
   redis.call('HDEL', K.state, unpack(ids))

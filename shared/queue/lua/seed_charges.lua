@@ -24,27 +24,32 @@ DERIVED
 -- @include limits/charge
 -- @include limits/shelf
 -- @include limits/config
--- @include queue/subjects
 -- @include queue/learn
 -- @include queue/books
-local m, known, subjects = meta(), {}, {}
+local m, known, names = meta(), {}, {}
 if not opens(m, ARGV[2], ARGV[3]) then
   return 'superseded'
 end
 local now = clock(ARGV[1], m.last)
 for at = 4, #ARGV, 3 do
-  subjects[#subjects + 1] = ARGV[at]
+  local channel = string.match(ARGV[at], '/([^/]+)')
+  if channel then
+    ask(known, names, '*/' .. channel)
+  end
+  ask(known, names, ARGV[at])
 end
-learn(known, subjects, now)
+learn_subjects(known, names, now)
 for at = 4, #ARGV, 3 do
   local subject, charged, alive = known[ARGV[at]], tonumber(ARGV[at + 1]), {}
-  for _, log in ipairs(subject.logs or {}) do
+  for _, log in ipairs(subject and subject.logs or {}) do
     if charged + log.length > now then
       alive[#alive + 1] = log
     end
   end
-  charge(alive, tonumber(ARGV[at + 2]), charged)
-  subject.touched = true
+  if #alive > 0 then
+    charge(alive, tonumber(ARGV[at + 2]), charged)
+    subject.touched = true
+  end
 end
 write_books(known, now)
 return 'ok'

@@ -38,7 +38,6 @@ DERIVED
 -- @include limits/shelf
 -- @include limits/config
 -- @include limits/shut
--- @include queue/subjects
 -- @include queue/learn
 -- @include queue/admission
 -- @include queue/take
@@ -62,21 +61,23 @@ DERIVED
 -- @include queue/settle
 -- @include idempotency/shard
 -- @include idempotency/remember
-local m, known, jobs, words = meta(), {}, {}, {}
+local m, known, jobs, words = meta(), {lanes = {}}, {}, {}
 local now, ttl = clock(ARGV[1], m.last), tonumber(ARGV[6])
 for at = 9, #ARGV, 4 do
-  local job = settlement(ARGV[at + 1])
-  job.id, job.first, job.second = ARGV[at], ARGV[at + 2], ARGV[at + 3]
-  jobs[#jobs + 1] = job
+  jobs[#jobs + 1] = settlement(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
 end
 local held = holders(m, jobs, words)
 if #held > 0 then
   for _, job in ipairs(held) do
     if job.close then
+      m.rules = true
       shut(job.close, job.close_until)
     end
   end
-  give_back(known, fill(held), now)
+  local charged = fill(held)
+  if #charged > 0 then
+    give_back(m, known, charged, now)
+  end
   local completed, failed, due = settle(held, m.vtime, now)
   for _, job in ipairs(held) do
     if job.verdict == 'c' or job.verdict == 'f' then

@@ -2,20 +2,20 @@
 -- without an end.
 local function config(raw)
   if not raw then
-    return {weight = 1, closed = 0, flags = 0, cap = 0, until_ms = 0, rest = ''}
+    return {flags = 0, weight = 1, cap = 0, until_ms = 0, closed = 0, rest = ''}
   end
   local flags, weight, cap, until_ms, at = struct.unpack('>BHI4I6', raw)
-  local found = {flags = flags, weight = weight, cap = cap, until_ms = until_ms, rest = string.sub(raw, at)}
-  found.closed = flags % 2 == 1 and math.huge or until_ms
+  local c = {flags = flags, weight = weight, cap = cap, until_ms = until_ms, rest = string.sub(raw, at)}
+  c.closed = flags % 2 == 1 and math.huge or until_ms
+  c.capped = flags >= 4
   if flags % 4 >= 2 then
-    found.windows = {}
+    c.windows = {}
     for window = at, #raw, 8 do
       local length, limit = struct.unpack('>I4I4', raw, window)
-      found.windows[#found.windows + 1] = {length = length, limit = limit}
+      c.windows[#c.windows + 1] = {length = length, limit = limit}
     end
   end
-  found.capped = flags % 8 >= 4
-  return found
+  return c
 end
 
 -- pack_config(c): the reverse.

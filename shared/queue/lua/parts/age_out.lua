@@ -3,7 +3,7 @@ local function age_out(before, most)
   local oldest, gone = redis.call('LRANGE', K.completed, 0, most - 1), {}
   if #oldest > 0 then
     for n, raw in ipairs(redis.call('HMGET', K.state, unpack(oldest))) do
-      if state(raw).at >= before then
+      if select(5, state(raw)) >= before then
         break
       end
       gone[n] = oldest[n]

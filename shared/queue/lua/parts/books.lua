@@ -2,15 +2,17 @@
 local function write_books(known, now)
   local written = {}
   for name, subject in pairs(known) do
-    if subject.logs and (subject.spent > 0 or subject.touched) then
-      if subject.spent > 0 then
-        charge(subject.logs, subject.spent, now)
+    if name ~= 'lanes' and subject then
+      if subject.logs and (subject.spent > 0 or subject.touched) then
+        if subject.spent > 0 then
+          charge(subject.logs, subject.spent, now)
+        end
+        written[#written + 1] = name
+        written[#written + 1] = pack_logs(subject.logs)
       end
-      written[#written + 1] = name
-      written[#written + 1] = pack_logs(subject.logs)
-    end
-    if #subject.takers > 0 then
-      redis.call('ZADD', K.slots .. ':' .. name, unpack(subject.takers))
+      if subject.capped and #subject.takers > 0 then
+        redis.call('ZADD', K.slots .. ':' .. name, unpack(subject.takers))
+      end
     end
   end
   if #written > 0 then

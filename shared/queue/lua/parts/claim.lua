@@ -6,21 +6,22 @@ local function claim(m, known, now, want)
   elseif m.paused then
     return {'paused'}
   end
-  local c = {known = known, now = now, version = want.version, lease = want.lease, free = want.slots}
-  c.budget, c.vtime, c.seq = 2 * want.slots + 20, tonumber(m.vtime), m.seq + 1
-  c.taken, c.states, c.leases, c.later, c.seen = {}, {}, {}, {}, {}
-  c.parked, c.unserved, c.refused = {}, {}, {}
-  local delayed, parked = head(K.delayed), head(K.parked)
+  local c = {
+    known = known, now = now, version = want.version, deadline = now + want.lease, free = want.slots,
+    budget = 2 * want.slots + 20, vtime = m.vtime, seq = m.seq + 1, taken = {}, states = {}, leases = {},
+    later = {}, seen = {}, parked = false, unserved = false, refused = false,
+  }
+  local delayed, parked, chain, line = head(K.delayed), head(K.parked), want.chain, nil
   if delayed <= now then
     promote(redis.call('ZRANGE', K.delayed, '-inf', now, 'BYSCORE', 'LIMIT', 0, c.budget), m.vtime)
-    delayed = head(K.delayed)
+    delayed, chain = head(K.delayed), true
   end
   if parked <= now then
     unpark(now, c.budget, m.vtime)
+    chain = true
   end
-  local line
   while c.free > 0 and c.budget > 0 do
-    line = turns(known, c.free, math.min(c.free, c.budget), now)
+    line = turns(m, known, c.free, math.min(c.free, c.budget), now)
     if not line then
       break
     end
@@ -28,14 +29,16 @@ local function claim(m, known, now, want)
     serve(c, line, draw(c, line))
   end
   write_leases(c)
-  write_parked(c)
   if #c.states > 0 then
-    m.vtime, m.seq, m.moved = string.format('%.17g', c.vtime), c.seq, true
+    m.vtime, m.seq, m.moved = c.vtime, c.seq, true
   end
-  parked = head(K.parked)
+  if c.parked or parked <= now then
+    write_parked(c)
+    parked = head(K.parked)
+  end
   local wake = math.min(delayed, parked)
   local more = c.free > 0 and (line or wake <= now)
-  if c.free == 0 and (redis.call('EXISTS', K.ready) == 1 or wake <= now) then
+  if c.free == 0 and chain and (wake <= now or redis.call('EXISTS', K.ready) == 1) then
     nudge()
   end
   return {'ok', more and 'more' or 'done', wake < math.huge and wake or '', m.seq, c.taken, m.epoch, now}

@@ -2,21 +2,21 @@
 -- head (the last job is then the first). True if a lane was empty before: a worker may have to be woken.
 local function enlist(command, jobs, vtime)
   local groups, lists, lanes = {}, {}, {}
-  for _, job in ipairs(jobs) do
+  for n = 1, #jobs do
+    local job = jobs[n]
     local list = K.lane .. ':' .. job.lane .. ':' .. job.priority
-    local group = groups[list]
-    if not group then
-      group = {lane = job.lane, ids = {}}
-      groups[list] = group
-      lists[#lists + 1] = list
+    local ids = groups[list]
+    if not ids then
+      ids = {lane = job.lane}
+      groups[list], lists[#lists + 1] = ids, list
     end
-    group.ids[#group.ids + 1] = job.id
+    ids[#ids + 1] = job.id
   end
-  for _, list in ipairs(lists) do
-    local group = groups[list]
-    local length = redis.call(command, list, unpack(group.ids))
-    if length == #group.ids and redis.call('EXISTS', lane_lists(group.lane)) == 1 then
-      lanes[#lanes + 1] = group.lane
+  for n = 1, #lists do
+    local ids = groups[lists[n]]
+    local length = redis.call(command, lists[n], unpack(ids))
+    if length == #ids and redis.call('EXISTS', lane_lists(ids.lane)) == 1 then
+      lanes[#lanes + 1] = ids.lane
     end
   end
   ready(lanes, vtime)

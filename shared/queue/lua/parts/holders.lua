@@ -1,18 +1,19 @@
--- holders(m, words): of the jobs that {id, epoch, seq}s speak for, those that their tokens hold, each once and with
--- its state; `words` says of each whether it is one. A token from before an opening holds nothing.
+-- holders(m, jobs, words): of the jobs that {id, epoch, seq}s speak for, those that their tokens hold, each once and
+-- with what its state says; `words` says of each whether it is one. A token from before an opening holds nothing.
 local function holders(m, jobs, words)
   local ids, held, seen = {}, {}, {}
-  for n, job in ipairs(jobs) do
-    ids[n] = job.id
+  for n = 1, #jobs do
+    ids[n] = jobs[n].id
   end
-  local states, epoch = redis.call('HMGET', K.state, unpack(ids)), tonumber(m.epoch)
-  for n, job in ipairs(jobs) do
-    job.state = state(states[n])
-    local active = job.state.letter == 'a' and job.state.seq == job.seq
-    local holds = active and job.epoch == epoch and not seen[job.id]
-    words[n] = holds and 'ok' or 'lease_lost'
-    if holds then
-      seen[job.id], held[#held + 1] = true, job
+  local states = #ids > 0 and redis.call('HMGET', K.state, unpack(ids))
+  for n = 1, #jobs do
+    local job = jobs[n]
+    local letter, attempt, stalls, seq, charged, slots = state(states[n])
+    if letter == 'a' and seq == job.seq and job.epoch == m.epoch and not seen[job.id] then
+      job.attempt, job.stalls, job.charged, job.held = attempt, stalls, charged, slots
+      words[n], seen[job.id], held[#held + 1] = 'ok', true, job
+    else
+      words[n] = 'lease_lost'
     end
   end
   return held

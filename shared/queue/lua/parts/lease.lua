@@ -1,16 +1,12 @@
--- lease(c, id, raw, s, held, fate): hands a job out under the call's token, until the lease ends; one with a fate
--- only to be settled, which is no attempt.
-local function lease(c, id, raw, s, held, fate)
-  s.letter, s.attempt, s.seq, s.at, s.held = 'a', s.attempt + (fate == '' and 1 or 0), c.seq, c.now, held
-  c.states[#c.states + 1] = id
-  c.states[#c.states + 1] = pack_state(s)
-  c.leases[#c.leases + 1] = c.now + c.lease
-  c.leases[#c.leases + 1] = id
-  local taken = c.taken
-  taken[#taken + 1] = id
-  taken[#taken + 1] = raw
-  taken[#taken + 1] = s.attempt
-  taken[#taken + 1] = fate
+-- lease(c, id, raw, attempt, stalls, held, fate): hands a job out under the call's token, until the lease ends; one
+-- with a fate only to be settled, which is no attempt.
+local function lease(c, id, raw, attempt, stalls, held, fate)
+  attempt = fate == '' and attempt + 1 or attempt
+  local states, leases, taken = c.states, c.leases, c.taken
+  local n, l, t = #states, #leases, #taken
+  states[n + 1], states[n + 2] = id, pack_state('a', attempt, stalls, c.seq, c.now, held)
+  leases[l + 1], leases[l + 2] = c.deadline, id
+  taken[t + 1], taken[t + 2], taken[t + 3], taken[t + 4] = id, raw, attempt, fate
 end
 
 -- write_leases(c): writes down what was leased, or put off.

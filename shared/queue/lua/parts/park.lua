@@ -3,6 +3,9 @@
 -- was served, else where it stood, so that siblings take turns.
 local function park(c, turn, served, retry, blamed, why)
   redis.call('RPOP', turn.ring)
+  if not c.parked then
+    c.parked, c.unserved, c.refused = {}, {}, {}
+  end
   c.refused[why] = (c.refused[why] or 0) + 1
   if blamed == turn.lane then
     c.parked['L' .. blamed] = retry
@@ -20,14 +23,14 @@ end
 -- write_parked(c): writes down what was parked.
 local function write_parked(c)
   local parked = {}
-  for member, retry in pairs(c.parked) do
+  for member, retry in pairs(c.parked or {}) do
     parked[#parked + 1] = retry
     parked[#parked + 1] = member
   end
-  for subject, lanes in pairs(c.unserved) do
+  for subject, lanes in pairs(c.unserved or {}) do
     redis.call('LPUSH', K.held .. ':' .. subject, unpack(lanes))
   end
-  for why, times in pairs(c.refused) do
+  for why, times in pairs(c.refused or {}) do
     redis.call('HINCRBY', K.refused, why, times)
   end
   if #parked > 0 then

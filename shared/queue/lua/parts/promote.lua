@@ -3,14 +3,14 @@ local function promote(ids, vtime)
   local raws, states = redis.call('HMGET', K.jobs, unpack(ids)), redis.call('HMGET', K.state, unpack(ids))
   local jobs, fresh, changed = {}, {}, {}
   for i, id in ipairs(ids) do
-    local job, s = record(raws[i]), state(states[i])
-    job.id, jobs[i] = id, job
-    if s.attempt + s.stalls + s.at == 0 then
+    local lane, priority = record(raws[i])
+    local _, attempt, stalls, _, at = state(states[i])
+    jobs[i] = {id = id, lane = lane, priority = priority}
+    if attempt + stalls + at == 0 then
       fresh[#fresh + 1] = id
     else
-      s.letter = 'w'
       changed[#changed + 1] = id
-      changed[#changed + 1] = pack_state(s)
+      changed[#changed + 1] = pack_state('w', attempt, stalls, 0, at, 0)
     end
   end
   if #fresh > 0 then

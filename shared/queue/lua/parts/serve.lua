@@ -7,42 +7,48 @@ local function put_back(list, ids, n)
   redis.call('LPUSH', list, unpack(back))
 end
 
--- serve(c, line, drawn): judges what was drawn, puts back what there is no room for, and lets go of lanes that are
--- empty or may start no more; moves the served tenants back in the line by what they got over their weight.
+-- leave(c, turn, got, refusal): lets go of a lane that is empty, or that may start no more jobs.
+local function leave(c, turn, got, refusal)
+  if refusal then
+    park(c, turn, got > 0, refusal[1], refusal[2], refusal[3])
+  elseif redis.call('LLEN', turn.list) == 0 and redis.call('EXISTS', lane_lists(turn.lane)) == 0 then
+    redis.call('RPOP', turn.ring)
+  elseif got > 0 and #turn.subjects > 0 then
+    local jobs, _, retry, blamed, why = admission(turn.subjects, 1, c.now)
+    if jobs < 1 then
+      park(c, turn, true, retry, blamed, why)
+    end
+  end
+end
+
+-- serve(c, line, drawn): judges what was drawn and puts back what there is no room for; moves the served tenants
+-- back in the line by what they got over their weight.
 local function serve(c, line, drawn)
   local raws, states, tags, at = {}, {}, {}, 0
   if #drawn > 0 then
     raws, states = redis.call('HMGET', K.jobs, unpack(drawn)), redis.call('HMGET', K.state, unpack(drawn))
   end
-  for _, turn in ipairs(line) do
-    local got, verdict, retry, blamed, why = 0, nil, nil, nil, nil
-    for n, id in ipairs(turn.ids) do
-      verdict, retry, blamed, why = judge(c, turn, id, raws[at + n], state(states[at + n]))
-      if verdict == 'refused' then
-        put_back(turn.list, turn.ids, n)
-        break
-      elseif verdict == 'taken' then
+  for i = 1, #line do
+    local turn, got, refusal = line[i], 0, nil
+    local ids = turn.ids
+    for n = 1, #ids do
+      local verdict, retry, blamed, why = judge(c, turn, ids[n], raws[at + n], states[at + n])
+      if verdict == 'taken' then
         got = got + 1
+      elseif verdict == 'refused' then
+        refusal = {retry, blamed, why}
+        put_back(turn.list, ids, n)
+        break
       else
         c.budget = c.budget - 1
       end
     end
-    c.free = c.free - got
-    at = at + #turn.ids
-    if verdict == 'refused' then
-      park(c, turn, got > 0, retry, blamed, why)
-    elseif not turn.parked and redis.call('EXISTS', lane_lists(turn.lane)) == 0 then
-      redis.call('RPOP', turn.ring)
-    elseif got > 0 then
-      local jobs
-      jobs, _, retry, blamed, why = admission(c.known, turn.lane, 1, c.now)
-      if jobs < 1 then
-        park(c, turn, true, retry, blamed, why)
-      end
+    at, c.free = at + #ids, c.free - got
+    if not turn.parked then
+      leave(c, turn, got, refusal)
     end
     if got > 0 then
-      tags[#tags + 1] = string.format('%.17g', turn.tag + got / turn.weight)
-      tags[#tags + 1] = turn.tenant
+      tags[#tags + 1], tags[#tags + 2] = turn.tag + got / turn.weight, turn.tenant
       c.vtime = math.max(c.vtime, turn.tag)
     end
   end

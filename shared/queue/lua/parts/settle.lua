@@ -4,29 +4,28 @@ local function settle(held, vtime, now)
   local left, states, fresh, delayed, released = {}, {}, {}, {}, {}
   local completed, failed = {}, {}
   for _, job in ipairs(held) do
-    local s, verdict, id = job.state, job.verdict, job.id
-    local story = ''
+    local verdict, id = job.verdict, job.id
     left[#left + 1] = id
-    s.seq, s.held = 0, 0
     if verdict == 'c' or verdict == 'f' then
-      s.letter, s.at, story = verdict, now, job.story
       local list = verdict == 'c' and completed or failed
       list[#list + 1] = id
+      states[#states + 1] = id
+      states[#states + 1] = pack_state(verdict, job.attempt, job.stalls, 0, now, 0) .. job.story
     else
-      s.at, s.attempt = 0, math.max(0, s.attempt - (verdict == 'r' and 0 or 1))
-      s.letter = verdict == 'l' and 'w' or 'd'
+      local letter = verdict == 'l' and 'w' or 'd'
+      local attempt = math.max(0, job.attempt - (verdict == 'r' and 0 or 1))
       if verdict == 'l' then
         table.insert(released, 1, job)
       else
         delayed[#delayed + 1] = job.at
         delayed[#delayed + 1] = id
       end
-    end
-    if s.letter == 'w' and s.attempt + s.stalls == 0 then
-      fresh[#fresh + 1] = id
-    else
-      states[#states + 1] = id
-      states[#states + 1] = pack_state(s) .. story
+      if verdict == 'l' and attempt + job.stalls == 0 then
+        fresh[#fresh + 1] = id
+      else
+        states[#states + 1] = id
+        states[#states + 1] = pack_state(letter, attempt, job.stalls, 0, 0, 0)
+      end
     end
   end
   redis.call('ZREM', K.active, unpack(left))

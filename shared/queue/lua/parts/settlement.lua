@@ -1,11 +1,15 @@
--- settlement(raw): how a job ends; the format is in shared/queue/codec.py.
-local function settlement(raw)
-  local e, closing, reason, at = {}, nil, nil, nil
-  e.verdict, e.epoch, e.seq, e.at, e.refund, closing, reason, at = struct.unpack('>c1I6I6I6BBH', raw)
+-- settlement(id, raw, first, second): how a job ends; the format is in shared/queue/codec.py. The fields that are
+-- false here others fill in.
+local function settlement(id, raw, first, second)
+  local verdict, epoch, seq, at, refund, closing, reason, rest = struct.unpack('>c1I6I6I6BBH', raw)
+  local job = {
+    id = id, verdict = verdict, epoch = epoch, seq = seq, at = at, refund = refund, first = first, second = second,
+    story = false, close = false, close_until = 0, attempt = 0, stalls = 0, charged = 0, held = 0,
+  }
   if closing > 0 then
-    e.close_until, at = struct.unpack('>I6', raw, at)
-    e.close, at = string.sub(raw, at, at + closing - 1), at + closing
+    job.close_until, rest = struct.unpack('>I6', raw, rest)
+    job.close, rest = string.sub(raw, rest, rest + closing - 1), rest + closing
   end
-  e.story = struct.pack('>H', reason) .. string.sub(raw, at)
-  return e
+  job.story = struct.pack('>H', reason) .. string.sub(raw, rest)
+  return job
 end

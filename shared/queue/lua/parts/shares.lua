@@ -2,16 +2,20 @@
 -- by rising tag, so that all who get one end at about the same tag, tag + share / weight.
 local function shares(line, free)
   local weights, weighted, level = 0, 0, 0
-  for i, tenant in ipairs(line) do
+  for i = 1, #line do
+    local tenant = line[i]
     if i > 1 and level <= tenant.tag then
       break
     end
     weights, weighted = weights + tenant.weight, weighted + tenant.weight * tenant.tag
     level = (free + weighted) / weights
   end
-  for _, tenant in ipairs(line) do
-    local share = math.floor((level - tenant.tag) * tenant.weight + 0.5)
-    tenant.share = math.min(free, level > tenant.tag and math.max(1, share) or 0)
+  for i = 1, #line do
+    local tenant = line[i]
+    if free == 0 or level <= tenant.tag then
+      break
+    end
+    tenant.share = math.min(free, math.max(1, math.floor((level - tenant.tag) * tenant.weight + 0.5)))
     free = free - tenant.share
   end
 end

@@ -1,30 +1,43 @@
--- turns(known, free, most, now): the tenants whose turn it is, each with the lane at its ring's head (which goes
--- to the tail) and a share of the free jobs. Tenants with an empty ring leave the line here. Nil: nobody waits.
-local function turns(known, free, most, now)
+-- turns(m, known, free, most, now): the tenants whose turn it is, each with the lane at its ring's head (which goes
+-- to the tail) and a share of the free jobs. Tenants with an empty ring leave the line. Nil: nobody waits.
+local function turns(m, known, free, most, now)
   local rows = redis.call('ZRANGE', K.ready, 0, most - 1, 'WITHSCORES')
-  local names, line, served, idle = {}, {}, {}, {}
-  for i = 1, #rows, 2 do
-    names[#names + 1] = rows[i]
-  end
-  if #names == 0 then
+  if #rows == 0 then
     return nil
   end
-  learn(known, names, now)
-  for i, name in ipairs(names) do
-    line[i] = {tenant = name, tag = tonumber(rows[2 * i]), weight = known[name].weight}
+  local line, names, served, lanes, idle = {}, {}, {}, {}, {}
+  for i = 1, #rows, 2 do
+    line[#line + 1] = {
+      tenant = rows[i], tag = tonumber(rows[i + 1]), weight = 1, share = 0, ring = '', lane = '',
+      subjects = names, ids = names, list = false, priority = false, parked = false,
+    }
+    if m.rules then
+      ask(known, names, rows[i])
+    end
+  end
+  if #names > 0 then
+    learn_subjects(known, names, now)
+  end
+  for n = 1, m.rules and #line or 0 do
+    line[n].weight = known[line[n].tenant] and known[line[n].tenant].weight or 1
   end
   shares(line, free)
-  for _, turn in ipairs(line) do
-    local ring = K.ring .. ':' .. turn.tenant
-    turn.lane = turn.share > 0 and redis.call('LMOVE', ring, ring, 'LEFT', 'RIGHT')
-    if turn.lane then
-      turn.ring, served[#served + 1] = ring, turn
-    elseif turn.share > 0 then
-      idle[#idle + 1] = turn.tenant
+  local stem = K.ring .. ':'
+  for n = 1, #line do
+    local turn = line[n]
+    if turn.share > 0 then
+      turn.ring = stem .. turn.tenant
+      turn.lane = redis.call('LMOVE', turn.ring, turn.ring, 'LEFT', 'RIGHT')
+      if turn.lane then
+        served[#served + 1], lanes[#lanes + 1] = turn, turn.lane
+      else
+        idle[#idle + 1] = turn.tenant
+      end
     end
   end
   if #idle > 0 then
     redis.call('ZREM', K.ready, unpack(idle))
   end
+  learn_lanes(m, known, lanes, now)
   return served
 end
