@@ -20,7 +20,8 @@ Lane = tuple[UUID, UUID]
 class Page:
     """How much to take: at most `rows`, of `lanes` lanes after the lane `after`, `per_lane` × weight of each.
 
-    `ahead` is how many rows of a lane may be enqueued at once, where it is not `ahead_default`.
+    `ahead` is how many rows of a lane may be enqueued at once, where it is not what is `usual` on its
+    channel; never more than `most`.
     """
 
     kind: str
@@ -28,7 +29,8 @@ class Page:
     rows: int
     lanes: int
     per_lane: int
-    ahead_default: int
+    most: int
+    usual: Mapping[str, int]
     ahead: Mapping[Lane, int]
     after: Lane | None = None
 
@@ -67,33 +69,44 @@ _PAGE = text(f"""
     select * from unnest(
         cast(:ahead_tenants as uuid[]), cast(:ahead_lanes as uuid[]), cast(:ahead_rows as int[])
     ) as ahead (tenant_id, lane_id, rows)
-), picked as (
-    select due.tenant_id, due.id, row_number() over (order by due.turn, due.due_at) as place
+), usual as (
+    select * from unnest(cast(:usual_channels as text[]), cast(:usual_rows as int[])) as usual (channel, rows)
+), allowed as (
+    select
+        lanes.tenant_id, lanes.lane_id, t.weight,
+        least(:most, coalesce(ahead.rows, usual.rows, :most)) as rows
     from lanes
     join tenants t on t.id = lanes.tenant_id
     left join ahead using (tenant_id, lane_id)
+    left join senders s on s.tenant_id = lanes.tenant_id and s.id = lanes.lane_id
+    left join usual on usual.channel = s.channel
+    where not exists (
+        select 1 from pauses p
+        where (p.queue is null or p.queue = :queue) and (p.tenant_id is null or p.tenant_id = lanes.tenant_id)
+    ) and not exists (
+        select 1 from closures k
+        where k.tenant_id = s.tenant_id and k.channel = s.channel
+            and (k.sender_id is null or k.sender_id = s.id) and (k.until is null or k.until > now())
+    )
+), picked as (
+    select due.tenant_id, due.id, row_number() over (order by due.turn, due.due_at) as place
+    from allowed lanes
     cross join lateral (
         select count(*) as rows from (
             select 1 from scheduled_actions x
             where x.kind = :kind and x.status = 'enqueued'
                 and x.tenant_id = lanes.tenant_id and x.lane_id = lanes.lane_id
-            limit coalesce(ahead.rows, :ahead_default)
+            limit lanes.rows
         ) y
     ) enqueued
     cross join lateral (
-        select a.tenant_id, a.id, a.due_at, row_number() over (order by a.due_at) / t.weight as turn
+        select a.tenant_id, a.id, a.due_at, row_number() over (order by a.due_at) / lanes.weight as turn
         from scheduled_actions a
         where a.status = 'pending' and a.kind = :kind and a.due_at <= now()
             and a.tenant_id = lanes.tenant_id and a.lane_id = lanes.lane_id
         order by a.due_at
-        limit greatest(
-            0, least(:per_lane * t.weight, coalesce(ahead.rows, :ahead_default) - enqueued.rows)
-        )
+        limit greatest(0, least(:per_lane * lanes.weight, lanes.rows - enqueued.rows))
     ) due
-    where not exists (
-        select 1 from pauses p
-        where (p.queue is null or p.queue = :queue) and (p.tenant_id is null or p.tenant_id = lanes.tenant_id)
-    )
 )
 select
     coalesce((select array_agg(tenant_id) from (select * from picked where place <= :rows) p), '{{}}'),
@@ -118,10 +131,11 @@ async def page(connection: AsyncConnection, page: Page) -> Taken:
                 "rows": page.rows,
                 "lanes": page.lanes,
                 "per_lane": page.per_lane,
-                "ahead_default": page.ahead_default,
+                "most": page.most,
                 "after_tenant": after[0],
                 "after_lane": after[1],
                 **columns(("ahead_tenants", "ahead_lanes", "ahead_rows"), ahead),
+                **columns(("usual_channels", "usual_rows"), list(page.usual.items())),
             },
         )
     ).one()
@@ -168,6 +182,20 @@ where a.tenant_id = wanted.tenant_id and a.id = wanted.id
 """)
 
 
+_PUT_BACK = text("""
+with locked as (
+    select a.tenant_id, a.id
+    from unnest(cast(:tenant_ids as uuid[]), cast(:ids as uuid[]), cast(:gs as int[]))
+        as wanted (tenant_id, id, g)
+    join scheduled_actions a using (tenant_id, id)
+    where a.status = 'enqueued' and a.g = wanted.g
+    order by a.id for update of a
+)
+update scheduled_actions a set status = 'pending', g = a.g + 1, status_at = now()
+from locked where a.tenant_id = locked.tenant_id and a.id = locked.id
+""")
+
+
 async def take_sends(
     tx: AsyncConnection, keys: Sequence[tuple[UUID, UUID]], max_lateness: timedelta
 ) -> list[Row[Any]]:
@@ -185,3 +213,8 @@ async def take_timeouts(tx: AsyncConnection, keys: Sequence[tuple[UUID, UUID]]) 
 async def mark_enqueued(tx: AsyncConnection, rows: Sequence[tuple[UUID, UUID, int]]) -> None:
     """Mark locked sends enqueued, each with its cost."""
     await tx.execute(_ENQUEUED, columns(("tenant_ids", "ids", "costs"), rows))
+
+
+async def put_back(tx: AsyncConnection, rows: Sequence[tuple[UUID, UUID, int]]) -> int:
+    """Set rows back to pending under the next generation, if they are still as they were marked; how many."""
+    return (await tx.execute(_PUT_BACK, columns(("tenant_ids", "ids", "gs"), rows))).rowcount

@@ -1,0 +1,15 @@
+"""`python -m services.dispatch`."""
+
+from services.dispatch.app import build
+from services.dispatch.settings import DispatcherSettings
+from shared.process import run
+
+
+def main() -> None:
+    """Dispatch until a signal ends it."""
+    settings = DispatcherSettings()
+    run(build(settings), settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Openings: what rows say about a partition whose Redis knows nothing any more (design §2).
+
+What was on its way goes back under the next generation, so that nobody who held it before can go on; what
+was charged, and what still runs at a provider, is read for the limits. `tenants` None stands for all.
+"""
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, TextClause, bindparam, text
+from sqlalchemy.types import Interval
+
+from shared.jobs import SENDS, TIMEOUTS, WEBHOOKS
+from shared.store.database import AsyncConnection
+
+_PAGE = 2000
+_SKEW = timedelta(minutes=1)  # between Redis's clock, which charged, and ours
+
+
+def _tenants(table: str, where: str) -> TextClause:
+    # A loose index scan: one probe a tenant, however many rows each has.
+    return text(f"""
+with recursive found as (
+    (select tenant_id from {table} where {where} order by tenant_id limit 1)
+    union all
+    select (
+        select x.tenant_id from {table} x
+        where {where} and x.tenant_id > found.tenant_id order by x.tenant_id limit 1
+    ) from found where found.tenant_id is not null
+)
+select tenant_id from found where tenant_id is not null
+""")
+
+
+def _actions_back(kind: str) -> TextClause:
+    return text(f"""
+with chosen as (
+    select tenant_id, id from scheduled_actions
+    where kind = '{kind}' and status = 'enqueued'
+        and tenant_id = any(cast(:tenants as uuid[])) and status_at <= :before
+    limit :most
+), locked as (
+    select a.tenant_id, a.id from chosen join scheduled_actions a using (tenant_id, id)
+    where a.status = 'enqueued' order by a.id for update of a
+), back as (
+    update scheduled_actions a set status = 'pending', g = a.g + 1, status_at = now()
+    from locked where a.tenant_id = locked.tenant_id and a.id = locked.id
+)
+select count(*) from chosen
+""")
+
+
+# `state_at` stays: a delivery has waited since then, and the sweeper goes by it.
+_DELIVERIES_BACK = text("""
+with chosen as (
+    select tenant_id, id, received_at from deliveries
+    where state = 'processing' and tenant_id = any(cast(:tenants as uuid[])) and state_at <= :before
+    limit :most
+), locked as (
+    select d.tenant_id, d.id, d.received_at from chosen join deliveries d using (tenant_id, id, received_at)
+    where d.state = 'processing' order by d.id for update of d
+), back as (
+    update deliveries d set state = 'received', g = d.g + 1
+    from locked
+    where d.tenant_id = locked.tenant_id and d.id = locked.id and d.received_at = locked.received_at
+)
+select count(*) from chosen
+""")
+
+_ON_THEIR_WAY = {
+    SENDS.name: _tenants("scheduled_actions", "kind = 'send' and status = 'enqueued'"),
+    TIMEOUTS.name: _tenants("scheduled_actions", "kind = 'timeout' and status = 'enqueued'"),
+    WEBHOOKS.name: _tenants("deliveries", "state = 'processing'"),
+}
+_BACK = {
+    SENDS.name: _actions_back("send"),
+    TIMEOUTS.name: _actions_back("timeout"),
+    WEBHOOKS.name: _DELIVERIES_BACK,
+}
+
+_MINE = "(cast(:tenants as uuid[]) is null or tenant_id = any(cast(:tenants as uuid[])))"
+
+# What was claimed together was charged together: one charge does for all of it.
+_CHARGES = text(f"""
+select
+    cast(floor(extract(epoch from charged_at) * 1000) as bigint) as charged_ms,
+    tenant_id, channel, sender_id, sum(cost) as cost
+from attempts
+where charged_at > now() - :longest and not given_back and {_MINE}
+group by charged_at, tenant_id, channel, sender_id
+order by charged_at
+""").bindparams(bindparam("longest", type_=Interval))
+
+_SUBMITTING = text(f"""
+select tenant_id, id, g, channel, sender_id, status_at
+from scheduled_actions where kind = 'send' and status = 'submitting' and {_MINE}
+""")
+
+
+async def clock(tx: AsyncConnection) -> datetime:
+    """The database's time now."""
+    now: datetime = (await tx.execute(text("select clock_timestamp()"))).scalar_one()
+    return now
+
+
+async def every_tenant(tx: AsyncConnection) -> list[UUID]:
+    """All tenants."""
+    return list((await tx.execute(text("select id from tenants"))).scalars())
+
+
+async def on_their_way(tx: AsyncConnection, queue: str) -> list[UUID]:
+    """The tenants with rows whose jobs are in a queue."""
+    return list((await tx.execute(_ON_THEIR_WAY[queue])).scalars())
+
+
+async def put_back(
+    tx: AsyncConnection, queue: str, tenants: Collection[UUID], before: datetime, most: int
+) -> bool:
+    """Put back rows that were on their way `before`, at most so many; whether there may be more.
+
+    It waits for whoever holds one of them: after it, no claim from before can go on with one.
+    """
+    wanted = {"tenants": list(tenants), "before": before, "most": most}
+    return int((await tx.execute(_BACK[queue], wanted)).scalar_one()) == most
+
+
+async def charges(
+    tx: AsyncConnection, longest: timedelta, tenants: Sequence[UUID] | None
+) -> AsyncIterator[Sequence[Row[Any]]]:
+    """Pages of what was charged within `longest` and not given back, in order of time.
+
+    A row has charged_ms, tenant_id, channel, sender_id and cost.
+    """
+    wanted = {"longest": longest + _SKEW, "tenants": tenants}
+    rows = await tx.stream(_CHARGES, wanted, execution_options={"yield_per": _PAGE})
+    async for page in rows.partitions():
+        yield page
+
+
+async def submitting(tx: AsyncConnection, tenants: Sequence[UUID] | None) -> list[Row[Any]]:
+    """The sends that are with their provider: tenant_id, id, g, channel, sender_id, status_at."""
+    return list(await tx.execute(_SUBMITTING, {"tenants": tenants}))
