@@ -127,3 +127,10 @@ async def serving(
                 yield Running(gateway, client, database, told)
     finally:
         await database.close()
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for another process, or a loop, to get there; fail if it never does."""
+    async with asyncio.timeout(30):
+        while not await holds():  # noqa: ASYNC110  what holds is not ours to signal
+            await asyncio.sleep(0.02)

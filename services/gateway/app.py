@@ -53,8 +53,11 @@ def build(settings: GatewaySettings) -> App:
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
-        async with redis, gateway.running():
-            yield
+        try:  # Entering the client would connect: the gateway starts, and takes webhooks, without Redis.
+            async with gateway.running():
+                yield
+        finally:
+            await redis.aclose()
 
     return App(name="gateway", parts=[running()], metrics=gateway.metrics, ready=gateway.heartbeat.ready)
 

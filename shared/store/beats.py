@@ -13,8 +13,10 @@ with last as (
     insert into gateway_outages (from_at, to_at)
     select at, clock_timestamp() from last where clock_timestamp() - at > cast(:silence as interval)
     on conflict (from_at) do nothing
+    returning from_at
 )
-insert into gateway_beats as beat (one, at) values (1, clock_timestamp())
+insert into gateway_beats as beat (one, at)
+select 1, clock_timestamp() from (select count(*) from outage) as noted_before
 on conflict (one) do update set at = greatest(beat.at, excluded.at)
 """)
 
