@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -50,23 +49,35 @@ class Fleet:
         replica.keeper = asyncio.create_task(self._keep(replica))
         return replica
 
-    async def start_service(self, service: str, environment: Mapping[str, str]) -> Replica:
-        """Start a replica of one of our services."""
-        return await self.start(service, (sys.executable, "-m", f"services.{service}"), environment)
+    def pids_of(self, name: str) -> list[int]:
+        """The process ids of a service's replicas that run now."""
+        return [
+            replica.process.pid
+            for replica in self.replicas
+            if replica.name.partition("-")[0] == name and replica.process is not None and _runs(replica)
+        ]
 
-    def of(self, name: str) -> list[Replica]:
-        """The replicas of a service that run now."""
-        return [replica for replica in self.replicas if replica.name == name and _runs(replica)]
-
-    def kill(self, pid: int) -> None:
-        """End a process of ours as a crash would.
+    async def kill(self, pid: int) -> None:
+        """End a process of ours as a crash would; it is gone when this returns.
 
         Raises ValueError for a pid that is not a running replica's: another process is not ours to end.
         """
+        process = self._process(pid)
+        process.kill()
+        await process.wait()
+
+    def freeze(self, pid: int) -> None:
+        """Stop a process of ours where it stands, until it is thawed or killed. Raises as `kill`."""
+        self._process(pid).send_signal(signal.SIGSTOP)
+
+    def thaw(self, pid: int) -> None:
+        """Let a frozen process go on. Raises as `kill`."""
+        self._process(pid).send_signal(signal.SIGCONT)
+
+    def _process(self, pid: int) -> asyncio.subprocess.Process:
         for replica in self.replicas:
-            if _runs(replica) and replica.process is not None and replica.process.pid == pid:
-                replica.process.send_signal(signal.SIGKILL)
-                return
+            if replica.process is not None and replica.process.pid == pid and _runs(replica):
+                return replica.process
         raise ValueError(f"{pid} is not a running process of this fleet")
 
     async def stop(self) -> None:

@@ -1,10 +1,12 @@
 """Everything on one machine: embedded Postgres and Valkey, and every service as a process of its own."""
 
 import secrets
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from services.cli.fleet import Fleet, Say
 from shared.child import free_port
@@ -29,12 +31,17 @@ class Stack:
 
 @asynccontextmanager
 async def running(
-    folder: Path, say: Say, settings: Mapping[str, str], public_port: int | None = None, replicas: int = 1
+    folder: Path,
+    say: Say,
+    settings: Mapping[str, str],
+    public_port: int | None = None,
+    replicas: Mapping[str, int] = MappingProxyType({}),
+    commands: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> AsyncIterator[Stack]:
     """Start servers and services on data kept in `folder`, and stop them in order.
 
-    `settings` are environment variables for every service; `replicas` is how many send and webhook workers
-    run. The folder must exist.
+    `settings` are environment variables for every service. `replicas` is how many of a service run, where it
+    is not one; `commands` is what runs it, where it is not its module. The folder must exist.
 
     Raises SettingsError when a server's folder is in use or a binary is missing.
     """
@@ -55,18 +62,22 @@ async def running(
         }
         stack = Stack(postgres, valkey, Fleet(say), environment, environment["OUTREACH_PUBLIC_URL"], {})
         try:
-            yield await _started(stack, replicas)
+            yield await _started(stack, replicas, commands)
         finally:
             await stack.fleet.stop()
 
 
-async def _started(stack: Stack, replicas: int) -> Stack:
+async def _started(
+    stack: Stack, replicas: Mapping[str, int], commands: Mapping[str, tuple[str, ...]]
+) -> Stack:
     ports: dict[str, int] = {}
     for service in SERVICES:
-        for number in range(replicas if service in {"send", "webhook"} else 1):
+        command = commands.get(service, (sys.executable, "-m", f"services.{service}"))
+        for number in range(replicas.get(service, 1)):
             name = service if not number else f"{service}-{number + 1}"
             ports[name] = free_port()
-            await stack.fleet.start_service(service, {**stack.environment, "PRIVATE_PORT": str(ports[name])})
+            environment = {**stack.environment, "PRIVATE_PORT": str(ports[name])}
+            await stack.fleet.start(name, command, environment)
     return Stack(stack.postgres, stack.valkey, stack.fleet, stack.environment, stack.public_url, ports)
 
 
