@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from shared.errors import StoreUnavailable
+
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
@@ -75,3 +77,20 @@ class Coalescer(Generic[Item, Answer]):
                 future.set_exception(answer)
             else:
                 future.set_result(answer)
+
+
+async def or_separately(
+    work: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]], items: Sequence[Item]
+) -> list[Answer | Exception]:
+    """The answers of `work` for all items at once; if that fails, of each item alone, or its own error.
+
+    So what is wrong with one item fails that item. Raises StoreUnavailable, which is nobody's fault.
+    """
+    try:
+        return list(await work(items))
+    except StoreUnavailable:
+        raise
+    except Exception as error:  # not swallowed: it is the answer of whoever caused it
+        if len(items) == 1:
+            return [error]
+    return [answer for item in items for answer in await or_separately(work, [item])]

@@ -14,7 +14,7 @@ from services.webhook import items as reading
 from services.webhook.items import Item
 from shared.campaigns.graphs import Version
 from shared.campaigns.transitions import Acceptance, Effect, Transitions
-from shared.errors import StoreUnavailable
+from shared.coalesce import or_separately
 from shared.jobs import WebhookResult
 from shared.settings import WebhookSettings
 from shared.store import deliveries_work as deliveries
@@ -41,16 +41,9 @@ class Processor:
         A body that is processed already, or is claimed under another generation, holds nothing. Raises
         StoreUnavailable.
         """
-        try:
-            return await self._process(claims)
-        except StoreUnavailable:
-            raise
-        except Exception as error:  # not swallowed: whoever is at fault gets it as the answer
-            if len(claims) == 1:
-                return [error]
-            return [answer for claim in claims for answer in await self([claim])]
+        return await or_separately(self._process, claims)
 
-    async def _process(self, claims: Sequence[DeliveryClaim]) -> list[WebhookResult | Exception]:
+    async def _process(self, claims: Sequence[DeliveryClaim]) -> list[WebhookResult]:
         begun = await self._database.run(lambda tx: deliveries.begin(tx, claims))
         found = [item for delivery in begun for item in reading.read(delivery)]
         results = await self._database.run(lambda tx: self._store(tx, begun, found)) if begun else {}
