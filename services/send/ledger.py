@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-
 from services.send.outcomes import Ending
 from shared.campaigns import sending
 from shared.campaigns.checks import Refusal

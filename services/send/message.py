@@ -29,7 +29,7 @@ class Composer:
         """
         row = send.row
         url = self._unsubscribe_url(send)
-        contact = row._mapping
+        contact = dict(row._mapping)
         names = messages.context(contact, {"name": row.campaign_name}, url)
         content = messages.content(send.node, names)
         return OutgoingMessage(

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-
 from shared.providers.base import Outcome, SendOutcome
 from shared.settings import SendSettings
 from shared.store.closures import Closure

@@ -1,6 +1,8 @@
 """The send worker's settings."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.settings import (
@@ -28,3 +30,9 @@ class SendWorkerSettings(BaseSettings):
     public: PublicSettings = Field(default_factory=PublicSettings)
     private: PrivateSettings = Field(default_factory=PrivateSettings)
     log: LogSettings = Field(default_factory=LogSettings)
+
+    @model_validator(mode="after")
+    def _call_ends_within_lease(self) -> Self:
+        if self.send.provider_timeout + self.send.charge_slack >= self.engine.lease:
+            raise ValueError("SEND_PROVIDER_TIMEOUT and SEND_CHARGE_SLACK must fit into QUEUE_LEASE.")
+        return self

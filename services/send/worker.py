@@ -17,7 +17,7 @@ from shared.errors import RenderError, StoreUnavailable
 from shared.jobs import SendJob
 from shared.loop import Backoff
 from shared.providers import PROVIDERS
-from shared.providers.base import OutgoingMessage, Outcome, SendOutcome
+from shared.providers.base import Outcome, OutgoingMessage, SendOutcome
 from shared.providers.segments import segments
 from shared.queue.types import Verdict
 from shared.settings import SendSettings

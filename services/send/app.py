@@ -1,0 +1,46 @@
+"""The send worker, put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from services.send.ledger import Ledger
+from services.send.message import Composer
+from services.send.settings import SendWorkerSettings
+from services.send.worker import Sender
+from shared.broker import JobBroker, Worker
+from shared.campaigns.transitions import Transitions
+from shared.jobs import SENDS
+from shared.metrics import Metrics
+from shared.process import App, under_taskiq
+from shared.providers.client import open_client
+from shared.store.database import Database
+
+
+def build(settings: SendWorkerSettings) -> App:
+    """A worker of `outreach:send`."""
+    metrics = Metrics.create()
+    broker = JobBroker(settings.redis, settings.engine, SENDS, metrics=metrics)
+    database = Database(settings.database)
+    client = open_client(broker.spec.concurrency)
+    ledger = Ledger(database, settings.send, Transitions(settings.timeouts))
+    broker.register_task(Sender(ledger, Composer(settings.public), client, settings.send).__call__, "send")
+
+    @asynccontextmanager
+    async def connections() -> AsyncIterator[None]:
+        async with client:
+            yield
+        await database.close()
+
+    worker = Worker(broker, settings.private.shutdown_grace)
+    return App(
+        "send",
+        parts=(connections(), worker),
+        metrics=metrics,
+        ready=lambda: worker.ready(settings.private.ready_within),
+    )
+
+
+def broker() -> JobBroker:
+    """What `taskiq worker services.send.app:broker --receiver shared.broker:JobReceiver` runs."""
+    settings = SendWorkerSettings()
+    return under_taskiq(build(settings), settings)
