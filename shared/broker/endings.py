@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from taskiq.exceptions import NoResultError, TaskRejectedError
 
 from shared.broker.context import JobContext
-from shared.errors import Defer, RateLimited, Unrecoverable
+from shared.errors import Defer, RateLimited, StoreUnavailable, Unrecoverable
 from shared.jobs import QueueSpec
 from shared.queue.types import ClaimedJob, Settlement, Verdict
 
 _LONGEST_REASON = 500
+_AWAY = timedelta(seconds=1)  # until a job asks for Postgres again
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,8 @@ def returned(context: JobContext, value: object) -> Settlement:
 def raised(context: JobContext, error: BaseException, spec: QueueSpec) -> Settlement:
     """The end of a job whose handler raised.
 
-    Unrecoverable and a Taskiq rejection fail it, RateLimited and Defer keep it without using an attempt,
-    Taskiq's NoResultError completes it; anything else is a failed attempt.
+    Unrecoverable and a Taskiq rejection fail it. RateLimited, Defer and a store that is away keep it without
+    using an attempt. Taskiq's NoResultError completes it; anything else is a failed attempt.
     """
     job, reason = context.job, describe(error)
     match error:
@@ -60,6 +61,10 @@ def raised(context: JobContext, error: BaseException, spec: QueueSpec) -> Settle
             return Settlement(job, Verdict.RELEASED, reason=reason, refund=False, close=close)
         case Defer():
             return Settlement(job, Verdict.DEFERRED, at_ms=_ms(error.until), reason=reason)
+        case StoreUnavailable():
+            # However long Postgres is away, it is no job's fault.
+            at_ms = _server_ms(context) + _AWAY // timedelta(milliseconds=1)
+            return Settlement(job, Verdict.DEFERRED, at_ms=at_ms, reason=reason)
         case NoResultError() if context.requeued:
             # Taskiq's Context.requeue: to the end of the lane.
             return Settlement(job, Verdict.DEFERRED, at_ms=_server_ms(context))

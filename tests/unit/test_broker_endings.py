@@ -10,7 +10,7 @@ from taskiq.exceptions import NoResultError, TaskRejectedError
 
 from shared.broker.context import JobContext
 from shared.broker.endings import Ended, raised, released, returned
-from shared.errors import Defer, RateLimited, Unrecoverable
+from shared.errors import Defer, RateLimited, StoreUnavailable, Unrecoverable
 from shared.jobs import QueueSpec
 from shared.queue.types import ClaimedJob, Settlement, Verdict
 
@@ -62,6 +62,13 @@ def test_a_handler_may_say_exactly_how_its_job_ends() -> None:
     assert returned(context(), ended) == Settlement(
         JOB, Verdict.DEFERRED, at_ms=LATER_MS, close=("acme/email", LATER_MS)
     )
+
+
+def test_a_store_that_is_away_uses_no_attempt() -> None:
+    settlement = raised(context(attempt=3), StoreUnavailable(), SPEC)
+
+    assert settlement.verdict is Verdict.DEFERRED
+    assert settlement.at_ms == CLAIMED_MS + 3000 + 1000
 
 
 @pytest.mark.parametrize("error", [Unrecoverable("no such row"), TaskRejectedError()])
