@@ -3,7 +3,7 @@
 A pause holds what comes due; events still move visits meanwhile. After a resume the time that was left when
 the pause began runs on, and a timeout looks at the events first, as always. A campaign's row is resumed or
 cancelled at once, and its contacts in bounded steps: `release_resumed` and `end_cancelled`, which dispatch
-repeats, as it does `release_lifted`.
+repeats.
 """
 
 from collections import defaultdict
@@ -136,11 +136,6 @@ async def _set_status(tx: AsyncConnection, tenant_id: UUID, campaign_id: UUID, s
 async def release_resumed(tx: AsyncConnection, limit: int = STEP, campaign_id: UUID | None = None) -> bool:
     """Put back a step of what is held of resumed campaigns, one or any; whether there may be more."""
     return await store.release_campaigns(tx, limit, campaign_id) == limit
-
-
-async def release_lifted(tx: AsyncConnection, limit: int = STEP) -> bool:
-    """Put back a step of what lifted pauses of queues and tenants held; whether there may be more."""
-    return await store.release_lifted(tx, limit) == limit
 
 
 async def end_cancelled(tx: AsyncConnection, limit: int = STEP, campaign_id: UUID | None = None) -> bool:

@@ -8,7 +8,6 @@ from uuid import UUID
 from sqlalchemy import Row, text
 
 from shared.errors import NotFound
-from shared.jobs import SENDS, TIMEOUTS
 from shared.store.database import AsyncConnection
 from shared.store.ids import uuid7
 from shared.store.visits import Key
@@ -130,23 +129,6 @@ with held as (
 {_RELEASED}
 """)
 
-# Held by a pause of a queue or a tenant that is lifted: the time since it was held does not count.
-_RELEASE_LIFTED = text(f"""
-with held as (
-    select a.tenant_id, a.id, now() - a.status_at as pause
-    from scheduled_actions a
-    where a.status = 'held' and a.reason in ('queue_paused', 'tenant_paused') and not exists (
-        select 1 from pauses p
-        where (p.tenant_id is null or p.tenant_id = a.tenant_id) and (
-            p.queue is null
-            or p.queue = case a.kind when 'send' then '{SENDS.name}' else '{TIMEOUTS.name}' end
-        )
-    )
-    order by a.id limit :limit for update of a
-)
-{_RELEASED}
-""")
-
 _ALL_RELEASED = text("""
 update campaigns c set paused_at = null
 where c.status = 'active' and c.paused_at is not null and not exists (
@@ -235,11 +217,6 @@ async def release_campaigns(tx: AsyncConnection, limit: int, campaign_id: UUID |
     if released < limit:
         await tx.execute(_ALL_RELEASED)
     return released
-
-
-async def release_lifted(tx: AsyncConnection, limit: int) -> int:
-    """Put back what pauses of queues and tenants held that are lifted; how many rows, at most `limit`."""
-    return (await tx.execute(_RELEASE_LIFTED, {"limit": limit})).rowcount
 
 
 async def _changed(tx: AsyncConnection, statement: Any, **values: Any) -> frozenset[UUID]:

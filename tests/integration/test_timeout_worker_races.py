@@ -11,6 +11,7 @@ from services.timeout.processor import Processor
 from services.timeout.rules import FIRE
 from shared.campaigns import enrollments
 from shared.jobs import TimeoutResult
+from shared.store import sweeping
 from shared.store.database import Database
 from shared.store.timeouts import TimeoutClaim
 from tests.journeys import TIMEOUTS, World, graph, mail_event, send, statements, to, wait
@@ -330,10 +331,10 @@ async def test_a_pause_of_a_queue_or_tenant_holds_until_it_is_lifted(
     )
     assert await waiting.fire() == [(0, 0)]
     assert (await waiting.timeout())["reason"] == ("tenant_paused" if whose else "queue_paused")
-    await database.run(enrollments.release_lifted)
+    await database.run(lambda tx: sweeping.release(tx, 10))
     assert (await waiting.timeout())["status"] == "held"
     await waiting.world.run("delete from pauses")
-    await database.run(enrollments.release_lifted)
+    await database.run(lambda tx: sweeping.release(tx, 10))
     timeout = await waiting.timeout()
     assert (timeout["status"], timeout["g"], timeout["reason"]) == ("pending", 1, None)
 
