@@ -5,8 +5,10 @@ times the CPU of the calls themselves. Here many small pools share the work; a c
 one, the first of equals, so that a quiet process keeps few connections and uses them again.
 """
 
+import os
 import ssl
 from collections.abc import AsyncIterator
+from importlib.metadata import version
 from operator import attrgetter
 
 import httpx
@@ -20,10 +22,11 @@ def open_client(connections: int) -> httpx.AsyncClient:
     """A client for `connections` calls at a time, rounded up to fours; further ones wait.
 
     Whoever opens it closes it. Nothing is taken from the environment: no proxy, no netrc, and the
-    certificates are certifi's.
+    certificates are certifi's. Every call says which process made it: `outreach/<version> (<pid>)`.
     """
     pools = -(-connections // _POOL_SIZE)
-    return httpx.AsyncClient(transport=_Pools(pools), trust_env=False)
+    agent = f"outreach/{version('outreach')} ({os.getpid()})"
+    return httpx.AsyncClient(transport=_Pools(pools), trust_env=False, headers={"User-Agent": agent})
 
 
 class _Pools(httpx.AsyncBaseTransport):

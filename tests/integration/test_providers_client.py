@@ -1,8 +1,10 @@
 """The client that all sends of a process share, on real sockets."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 
 import httpx
 import pytest
@@ -16,6 +18,7 @@ class Counter:
     def __init__(self) -> None:
         self.url = ""
         self.connections = 0
+        self.head = b""
         self.waiting = 0
         self.most_waiting = 0
         self.go = asyncio.Event()
@@ -24,7 +27,8 @@ class Counter:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         try:
-            while await reader.readuntil(b"\r\n\r\n"):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                self.head = head
                 await self._hold()
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
         except asyncio.IncompleteReadError:
@@ -54,6 +58,14 @@ async def counting() -> AsyncIterator[Counter]:
     async with server:
         counter.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
         yield counter
+
+
+async def test_a_call_says_which_process_made_it() -> None:
+    async with counting() as server, open_client(1) as client:
+        server.go.set()
+        await client.get(server.url)
+    agent = f"user-agent: outreach/{version('outreach')} ({os.getpid()})"
+    assert agent.encode() in server.head.lower().splitlines()
 
 
 async def test_calls_one_after_the_other_use_one_connection() -> None:
