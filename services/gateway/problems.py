@@ -13,6 +13,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, NotAuthorizedException, ValidationException
 from litestar.types import ExceptionHandlersMap, Send
 from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
 
 from shared.errors import (
     CampaignError,
@@ -71,7 +72,12 @@ class Refused(OutreachError):
 
 def handlers() -> ExceptionHandlersMap:
     """What the application does with each kind of exception."""
-    return {HTTPException: _http_problem, OutreachError: _our_problem, Exception: _bug}
+    return {
+        HTTPException: _http_problem,
+        OutreachError: _our_problem,
+        RecursionError: _too_deep,
+        Exception: _bug,
+    }
 
 
 async def send(error: OutreachError, send: Send) -> None:
@@ -134,6 +140,11 @@ def _http_problem(_: Request[Any, Any, Any], error: HTTPException) -> Response[d
     return _response(error.status_code, _sentence(error))
 
 
+def _too_deep(_: Request[Any, Any, Any], error: RecursionError) -> Response[dict[str, Any]]:
+    # Only what a client sends can nest so deep.
+    return _response(HTTPStatus.BAD_REQUEST, "The body is nested too deep.")
+
+
 def _bug(_: Request[Any, Any, Any], error: Exception) -> NoReturn:
     # To the transaction around the request, which knows a deadlock from a bug; else to the server's log.
     raise error
@@ -146,12 +157,13 @@ def _sentence(error: HTTPException) -> str:
 
 
 def _first_invalid(error: ValidationException) -> tuple[str, str | None]:
-    """The first thing that is wrong: a sentence and where."""
-    cause = error.__cause__
-    details: Sequence[Any] = getattr(cause, "errors", None) or []
+    """The first thing that is wrong: a sentence, and where in the body, or in which parameter."""
+    details: Sequence[Any] = getattr(error.__cause__, "errors", None) or []
     if details:
-        return str(details[0]["msg"]), "".join(f"/{part}" for part in details[0]["loc"])
+        where = "".join(f"/{part}" for part in details[0]["loc"])
+        return str(details[0]["msg"]).removeprefix("Value error, "), where or None
     extra = error.extra if isinstance(error.extra, list) else []
-    if extra:
-        return str(extra[0].get("message", error.detail)), extra[0].get("key")
-    return error.detail, None
+    if not extra:
+        return error.detail, None
+    name = extra[0].get("key", "data")
+    return str(extra[0]["message"]), None if name == "data" else to_camel(name)

@@ -71,7 +71,7 @@ async def add_suppressions(
 ) -> SuppressionResults:
     """Suppress addresses; one that is refused stops no other, one that is suppressed already stays so."""
     checked = [_normalized(item, place) for place, item in enumerate(data.suppressions)]
-    wanted = {item for item in checked if isinstance(item, Suppressed)}
+    wanted = list(dict.fromkeys(item for item in checked if isinstance(item, Suppressed)))
     ids = await suppressions.add(connection, tenant_id, wanted, data.reason)
     return SuppressionResults(
         results=[
