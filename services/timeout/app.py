@@ -1,0 +1,58 @@
+"""The timeout worker, put together."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from services.timeout.processor import Processor
+from services.timeout.settings import TimeoutWorkerSettings
+from shared.broker import JobBroker, Worker, current_job
+from shared.campaigns.transitions import Transitions
+from shared.coalesce import Coalescer
+from shared.jobs import TIMEOUTS, TimeoutJob, TimeoutResult
+from shared.metrics import Metrics
+from shared.process import App, under_taskiq
+from shared.store.database import Database
+from shared.store.timeouts import TimeoutClaim
+
+_MOST = 200  # timeouts in one set
+
+
+def handler(processor: Processor) -> Callable[[TimeoutJob], Awaitable[TimeoutResult]]:
+    """What a job calls: jobs come one by one, and the rows they point at are worked on in sets."""
+    process: Coalescer[TimeoutClaim, TimeoutResult] = Coalescer(processor, _MOST)
+
+    async def work(job: TimeoutJob) -> TimeoutResult:
+        generation = current_job().generation
+        return await process(TimeoutClaim(job.tenant_id, job.scheduled_action_id, generation))
+
+    return work
+
+
+def build(settings: TimeoutWorkerSettings) -> App:
+    """A worker of `outreach:timeout`."""
+    metrics = Metrics.create()
+    broker = JobBroker(settings.redis, settings.engine, TIMEOUTS, metrics=metrics)
+    database = Database(settings.database)
+    processor = Processor(database, Transitions(settings.timeouts), settings.timeouts)
+    broker.register_task(handler(processor), "timeout")
+
+    @asynccontextmanager
+    async def connections() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await database.close()
+
+    worker = Worker(broker, settings.private.shutdown_grace)
+    return App(
+        "timeout",
+        parts=(connections(), worker),
+        metrics=metrics,
+        ready=lambda: worker.ready(settings.private.ready_within),
+    )
+
+
+def broker() -> JobBroker:
+    """What `taskiq worker services.timeout.app:broker --receiver shared.broker:JobReceiver` runs."""
+    settings = TimeoutWorkerSettings()
+    return under_taskiq(build(settings), settings)
