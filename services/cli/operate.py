@@ -1,4 +1,4 @@
-"""What an operator does in an incident. Rows are written first; dispatch puts them in force within seconds."""
+"""What an operator does in an incident: rows are written, and dispatch puts them in force in seconds."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar

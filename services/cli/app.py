@@ -1,0 +1,170 @@
+"""The `outreach` command. Each subcommand reads its settings when it runs, so `--help` needs none."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from services.cli import operate
+from services.cli.demo import demo as run_demo
+from services.cli.dev import dev as run_dev
+from services.cli.operate import in_database
+from shared.errors import OutreachError
+from shared.settings import DatabaseSettings
+from shared.store import api_keys, tenants
+from shared.store.database import AsyncConnection
+from shared.store.migrate import upgrade
+from shared.store.pages import Page
+
+T = TypeVar("T")
+
+app = typer.Typer(no_args_is_help=True, help="Durable, rate-limited, fair job queues for campaigns.")
+tenants_app = typer.Typer(no_args_is_help=True, help="Tenants.")
+keys_app = typer.Typer(no_args_is_help=True, help="API keys of a tenant; a key is shown once.")
+senders_app = typer.Typer(no_args_is_help=True, help="Senders.")
+bench_app = typer.Typer(no_args_is_help=True, help="Benchmarks.")
+app.add_typer(tenants_app, name="tenants")
+app.add_typer(keys_app, name="keys")
+app.add_typer(senders_app, name="senders")
+app.add_typer(bench_app, name="bench")
+
+QueueOption = Annotated[str | None, typer.Option("--queue", help="One queue; without it, every queue.")]
+TenantOption = Annotated[str | None, typer.Option("--tenant", help="One tenant, by name; without it, all.")]
+
+
+def run(work: Awaitable[T]) -> T:
+    """Run to the end; an error of ours is one line on stderr and status 1."""
+    try:
+        return asyncio.run(_awaited(work))
+    except OutreachError as error:
+        typer.echo(f"outreach: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+async def _awaited(work: Awaitable[T]) -> T:
+    return await work
+
+
+@app.command()
+def dev(
+    folder: Annotated[Path, typer.Option(help="Where data is kept.")] = Path(".outreach"),
+    port: Annotated[int, typer.Option(help="The public port.")] = 8080,
+) -> None:
+    """Run every service on embedded servers until Ctrl-C."""
+    folder.mkdir(parents=True, exist_ok=True)
+    run(run_dev(folder.resolve(), port))
+
+
+@app.command()
+def demo(
+    contacts: Annotated[int, typer.Option(min=30, help="How many contacts to enrol.")] = 300,
+    as_json: Annotated[bool, typer.Option("--json", help="The verdict as JSON, last on stdout.")] = False,
+    folder: Annotated[Path | None, typer.Option(help="Keep data and logs here.")] = None,
+) -> None:
+    """Run campaigns of three tenants under kills and a Redis flush, and check the books."""
+    raise typer.Exit(run(run_demo(contacts, as_json, folder)))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the schema up to date."""
+    run(upgrade(DatabaseSettings().dsn))
+
+
+@app.command()
+def queues(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Depth by state of every queue's partitions, and what is paused or closed."""
+    rows = run(operate.depths())
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    print_table(rows)
+
+
+@app.command()
+def pause(queue: QueueOption = None, tenant: TenantOption = None, reason: str = "") -> None:
+    """Stop a queue, a tenant, a tenant in a queue, or everything; what runs ends, what waits stays."""
+    run(operate.pause(queue, tenant, reason))
+
+
+@app.command()
+def resume(queue: QueueOption = None, tenant: TenantOption = None) -> None:
+    """Lift exactly the pause that was made with the same options."""
+    run(operate.resume(queue, tenant))
+
+
+@tenants_app.command("create")
+def create_tenant(name: str, weight: Annotated[int, typer.Option(min=1, max=1000)] = 1) -> None:
+    """Make a tenant and print its id."""
+    typer.echo(run(in_database(lambda tx: tenants.create(tx, name, weight))))
+
+
+@keys_app.command("create")
+def create_key(tenant: str, name: str = "default") -> None:
+    """Make a key with every scope and print it, once."""
+
+    async def work(tx: AsyncConnection) -> api_keys.IssuedKey:
+        return await api_keys.create(tx, await tenants.named(tx, tenant), name)
+
+    typer.echo(run(in_database(work)).token)
+
+
+@keys_app.command("list")
+def list_keys(tenant: str) -> None:
+    """Print the tenant's keys, without their secrets."""
+
+    async def work(tx: AsyncConnection) -> list[dict[str, Any]]:
+        rows = await api_keys.page(tx, await tenants.named(tx, tenant), Page(limit=1000))
+        return [dict(row._mapping) for row in rows]
+
+    print_table(run(in_database(work)))
+
+
+@keys_app.command("rotate")
+def rotate_key(tenant: str, key_id: UUID) -> None:
+    """Print a key that takes over; the old one stays valid for a day."""
+
+    async def work(tx: AsyncConnection) -> api_keys.IssuedKey:
+        return await api_keys.rotate(tx, await tenants.named(tx, tenant), key_id)
+
+    typer.echo(run(in_database(work)).token)
+
+
+@keys_app.command("revoke")
+def revoke_key(tenant: str, key_id: UUID) -> None:
+    """End a key; gateways know within seconds."""
+
+    async def work(tx: AsyncConnection) -> None:
+        await api_keys.revoke(tx, await tenants.named(tx, tenant), key_id)
+
+    run(in_database(work))
+
+
+@senders_app.command("reopen")
+def reopen_sender(tenant: str, sender_id: UUID) -> None:
+    """Open a sender that a provider's refusal closed; its waiting sends go on within seconds."""
+    run(operate.reopen(tenant, sender_id))
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
+    """Print rows that share their keys."""
+    table = Table()
+    for name in rows[0] if rows else ():
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*(_shown(value) for value in row.values()))
+    Console(file=sys.stdout).print(table)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    return value.isoformat(timespec="seconds") if isinstance(value, datetime) else str(value)
