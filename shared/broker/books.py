@@ -1,5 +1,6 @@
 """What the worker tells of its jobs: figures, and a line for each that did not simply complete."""
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -29,7 +30,7 @@ class Books:
 
     def handled(self, context: JobContext) -> None:
         """Its handler ended, however."""
-        self._run.observe(context.age().total_seconds())
+        self._run.observe(time.monotonic() - context.claimed_at)
 
     def raised(self, context: JobContext, error: Exception) -> None:
         """Its handler raised. The message stays with the job: it may hold what a log must not."""

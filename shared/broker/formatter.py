@@ -8,7 +8,6 @@ differ.
 
 import json
 from datetime import datetime, timedelta
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from taskiq.abc.formatter import TaskiqFormatter
@@ -17,6 +16,8 @@ from taskiq.message import BrokerMessage, TaskiqMessage
 from shared.errors import InvalidJob, UnknownQueue, Unrecoverable
 from shared.jobs import JOB, SendJob, TaskiqJob, TimeoutJob, WebhookJob
 from shared.queue.types import ClaimedJob, NewJob
+
+Body = SendJob | TimeoutJob | WebhookJob | TaskiqJob
 
 TYPED: dict[str, type[SendJob | TimeoutJob | WebhookJob]] = {
     "webhook": WebhookJob,
@@ -94,25 +95,22 @@ class JobFormatter(TaskiqFormatter):
 
         Raises Unrecoverable when nobody understands the payload.
         """
-        try:
-            body = JOB.validate_json(message)
-        except ValidationError as error:
-            raise Unrecoverable(f"The payload does not parse: {_why(error)}") from error
-        if isinstance(body, TaskiqJob):
-            return _message(body.task_name, body.positional, body.keyword)
-        return _message(body.kind, [body], {})
+        return _message(parse(message), "", b"")
 
-    def load(self, job: ClaimedJob) -> TaskiqMessage:
-        """The whole message of a claimed job; raises as `loads` does."""
-        message = self.loads(job.payload)
-        message.task_id = job.id
-        if job.annotations:
-            message.labels, message.labels_types = _read_annotations(job.annotations)
-            message.parse_labels()
-        return message
+    def load(self, job: ClaimedJob, body: Body) -> TaskiqMessage:
+        """The whole message of a claimed job, whose payload was parsed to `body`."""
+        return _message(body, job.id, job.annotations)
 
 
-def _body(message: TaskiqMessage, labels: JobLabels) -> SendJob | TimeoutJob | WebhookJob | TaskiqJob:
+def parse(payload: bytes) -> Body:
+    """The job that a payload holds; raises Unrecoverable when nobody understands it."""
+    try:
+        return JOB.validate_json(payload)
+    except ValidationError as error:
+        raise Unrecoverable(f"The payload does not parse: {_why(error)}") from error
+
+
+def _body(message: TaskiqMessage, labels: JobLabels) -> Body:
     schema = TYPED.get(message.task_name)
     if schema is None:
         return TaskiqJob(
@@ -142,16 +140,17 @@ def _annotations(message: TaskiqMessage) -> bytes:
     return json.dumps([message.labels, message.labels_types], separators=(",", ":"), default=str).encode()
 
 
-def _read_annotations(annotations: bytes) -> tuple[dict[str, Any], dict[str, int] | None]:
-    labels, types = json.loads(annotations)
-    return labels, types
-
-
-def _message(task_name: str, args: list[Any], kwargs: dict[str, Any]) -> TaskiqMessage:
-    # The parts were validated with the body; validating them again would cost as much as the handler.
-    return TaskiqMessage.model_construct(
-        task_id="", task_name=task_name, labels={}, labels_types=None, args=args, kwargs=kwargs
+def _message(body: Body, task_id: str, annotations: bytes) -> TaskiqMessage:
+    if isinstance(body, TaskiqJob):
+        task_name, args, kwargs = body.task_name, body.positional, body.keyword
+    else:
+        task_name, args, kwargs = body.kind, [body], {}
+    labels, types = json.loads(annotations) if annotations else ({}, None)
+    message = TaskiqMessage(
+        task_id=task_id, task_name=task_name, labels=labels, labels_types=types, args=args, kwargs=kwargs
     )
+    message.parse_labels()
+    return message
 
 
 def _why(error: ValueError) -> str:

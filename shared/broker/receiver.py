@@ -25,8 +25,9 @@ from shared.broker.broker import JobBroker
 from shared.broker.consumer import Consumer
 from shared.broker.context import JobContext, current_job
 from shared.broker.endings import Ended, raised, returned
-from shared.broker.formatter import TYPED
+from shared.broker.formatter import TYPED, parse
 from shared.errors import Unrecoverable
+from shared.jobs import TaskiqJob
 from shared.queue.types import Settlement, Verdict
 
 log = structlog.get_logger()
@@ -86,16 +87,18 @@ class JobReceiver(Receiver):
         self._begun += 1
         if self._begun == self.max_tasks_to_execute:
             self._finish.set()
-        message = self._jobs.job_formatter.load(context.job)
-        task = self.broker.find_task(message.task_name)
+        body = parse(context.job.payload)
+        name = body.task_name if isinstance(body, TaskiqJob) else body.kind
+        task = self.broker.find_task(name)
         if task is None:
-            raise Unrecoverable(
-                f"No task is named {message.task_name}: import it in this worker, then retry."
-            )
-        if not self._is_direct(task):
+            raise Unrecoverable(f"No task is named {name}: import it in this worker, then retry.")
+        direct = self._is_direct(task)
+        if direct and not isinstance(body, TaskiqJob):
+            return returned(context, await task.original_func(body))
+        message = self._jobs.job_formatter.load(context.job, body)
+        if not direct:
             return await self._through_taskiq(context, task, message)
-        if self.validate_params and message.task_name not in TYPED:
-            name = message.task_name
+        if self.validate_params:
             parse_params(self.task_signatures[name], self.task_hints[name], message)
         return returned(context, await task.original_func(*message.args, **message.kwargs))
 

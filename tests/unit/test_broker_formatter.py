@@ -8,7 +8,7 @@ import pytest
 from taskiq.labels import prepare_label
 from taskiq.message import TaskiqMessage
 
-from shared.broker.formatter import JobFormatter
+from shared.broker.formatter import JobFormatter, parse
 from shared.errors import InvalidJob, UnknownQueue, Unrecoverable
 from shared.jobs import SendJob
 from shared.queue.types import ClaimedJob, NewJob
@@ -59,7 +59,7 @@ def test_a_plain_task_travels_as_kind_taskiq_and_comes_back_whole() -> None:
     sent = message("tests:add", 1, "two", labels={"colour": "red", "n": 5, "on": True, "raw": b"x"}, c=[3])
 
     job = FORMATTER.dumps(sent).job
-    back = FORMATTER.load(claimed(job))
+    back = FORMATTER.load(claimed(job), parse(job.payload))
 
     assert job.payload == (
         b'{"args":[1,"two"],"kind":"taskiq","kwargs":{"c":[3]},"taskName":"tests:add","tenantId":"","version":1}'
@@ -77,7 +77,7 @@ def test_a_plain_task_travels_as_kind_taskiq_and_comes_back_whole() -> None:
 def test_a_typed_job_travels_as_its_schema_and_comes_back_as_its_model() -> None:
     job = FORMATTER.dumps(message("send", SEND.model_dump(mode="json"))).job
 
-    back = FORMATTER.load(claimed(job))
+    back = FORMATTER.load(claimed(job), parse(job.payload))
 
     assert job == NewJob("id-1", f"{TENANT}/email/{SENDER}", SEND.wire())
     assert (back.task_name, back.args, back.kwargs, back.labels) == ("send", [SEND], {}, {})
