@@ -154,11 +154,15 @@ class EmbeddedServer(ABC):
         return output
 
     def _make_folder(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        # Another account passes through to what is its own, and reads nothing here: a log may hold data.
+        mode = 0o711 if self._account else 0o700
+        for path in (*reversed(self.folder.parents), self.folder):
+            if not path.exists():
+                path.mkdir()
+                path.chmod(mode)  # whatever the umask
         if not self._lock_path.exists() and any(self.folder.iterdir()):
             raise SettingsError(f"{self.folder} holds other files: give {self.name} a folder of its own.")
-        # Another account passes through to what is its own, and reads nothing here: a log may hold data.
-        self.folder.chmod(0o711 if self._account else 0o700)
+        self.folder.chmod(mode)
         self._lock_path.touch(mode=0o600)
         self._log_path.touch(mode=0o600)
 

@@ -82,6 +82,16 @@ async def test_roots_server_goes_where_its_account_can_reach(
 
 
 @only_root
+async def test_a_strict_umask_does_not_shut_its_account_out(reachable_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        async with postgres_in(reachable_path / "new" / "server") as server:
+            assert await query(server.dsn, "SELECT 1") == 1
+    finally:
+        os.umask(before)
+
+
+@only_root
 async def test_binaries_that_only_root_reaches_are_copied(
     postgres: EmbeddedPostgres, tmp_path: Path, reachable_path: Path
 ) -> None:
