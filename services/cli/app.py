@@ -26,7 +26,11 @@ from shared.store.pages import Page
 
 T = TypeVar("T")
 
-app = typer.Typer(no_args_is_help=True, help="Durable, rate-limited, fair job queues for campaigns.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Durable, rate-limited, fair job queues for campaigns.",
+    pretty_exceptions_enable=False,  # they would show local variables, secrets among them
+)
 tenants_app = typer.Typer(no_args_is_help=True, help="Tenants.")
 keys_app = typer.Typer(no_args_is_help=True, help="API keys of a tenant; a key is shown once.")
 senders_app = typer.Typer(no_args_is_help=True, help="Senders.")
