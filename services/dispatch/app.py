@@ -2,17 +2,19 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 
 from redis.asyncio import Redis
 
 from services.dispatch.configuration import Configuration, Place
+from services.dispatch.gauges import Gauges
+from services.dispatch.housekeeping import housekeeping
 from services.dispatch.in_force import usually_ahead
 from services.dispatch.openings import Openings
 from services.dispatch.registration import Registration
 from services.dispatch.rounds import Rounds
 from services.dispatch.settings import DispatcherSettings
+from services.dispatch.sweeper import JobSweeper, RowSweeper
 from shared.campaigns.transitions import Transitions
 from shared.jobs import SENDS, TIMEOUTS, WEBHOOKS
 from shared.loop import Loop
@@ -26,27 +28,8 @@ from shared.store.visits import DUE_CHANNEL
 
 _LOOK_FOR_CLOSED = timedelta(seconds=1)
 
-
-@dataclass(frozen=True)
-class Queues:
-    """The three queues over one connection."""
-
-    redis: Redis
-    sends: Queue
-    timeouts: Queue
-    webhooks: Queue
-
-    @classmethod
-    def connected(cls, settings: DispatcherSettings, role: str) -> "Queues":
-        """A connection of their own, so that no loop waits for another's."""
-        redis = connect(settings.redis, role=f"dispatch-{role}")
-        place = {"prefix": settings.redis.prefix, "partitions": settings.engine.partitions}
-        return cls(redis, *(Queue(redis, spec, **place) for spec in (SENDS, TIMEOUTS, WEBHOOKS)))
-
-    @property
-    def all(self) -> tuple[Queue, ...]:
-        """Each of them."""
-        return self.sends, self.timeouts, self.webhooks
+Queues = tuple[Queue, Queue, Queue]
+"""Of sends, timeouts and webhooks."""
 
 
 class Dispatcher:
@@ -56,69 +39,114 @@ class Dispatcher:
         self.metrics = Metrics.create()
         self._settings = settings
         self._database = Database(settings.database)
-        self._queues = {name: Queues.connected(settings, name) for name in ("rounds", "openings")}
         self._transitions = Transitions(settings.timeouts)
-        opening = self._queues["openings"]
-        registration = Registration(self._database, opening.redis, settings.redis.prefix, opening.all)
+        self._submission = settings.send.provider_timeout + settings.engine.lease
+        self._redis: list[Redis] = []
+        queues = self._queues("openings")
+        self._registration = Registration(self._database, self._redis[0], settings.redis.prefix, queues)
         self.configuration = Configuration(
             self._database,
-            opening.all,
+            queues,
             settings.limits,
             settings.dispatch,
             settings.send.ambiguous_limit,
             self._ask,
         )
-        self._openings = Openings(
-            self._database,
-            self.configuration,
-            max(settings.limits.minute, settings.limits.hour, settings.limits.day),
-            settings.send.provider_timeout + settings.engine.lease,
-            registration.claim,
-            self._wake,
-        )
-        rounds = self._rounds()
-        self._open = Loop("dispatch.openings", self._openings.step, every=_LOOK_FOR_CLOSED)
-        self._due = (
-            Loop("dispatch.sends", rounds.send, every=settings.dispatch.poll),
-            Loop("dispatch.timeouts", rounds.time_out, every=settings.dispatch.poll),
-        )
-        self.parts: tuple[Part, ...] = (
+        self._openings = self._open()
+        self._opening = Loop("dispatch.openings", self._openings.step, every=_LOOK_FOR_CLOSED)
+        self._due = self._rounds()
+        self._sweeps = self._sweepers()
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What starts, in order."""
+        settings = self._settings
+        gauges = Gauges(self._database, self.configuration.places, self.metrics)
+        return (
             self._connections(),
-            registration,
-            self._open,
+            self._registration,
+            self._opening,
             Loop("dispatch.configuration", self.configuration.refresh, every=settings.limits.refresh),
             *self._due,
-            Notices(settings.database, DUE_CHANNEL, self._wake),
+            *self._sweeps,
+            Loop("dispatch.gauges", gauges.step, every=settings.dispatch.sweep_every),
+            housekeeping(self._database, settings.dispatch),
+            Notices(settings.database, DUE_CHANNEL, self._on_due),
         )
 
-    def _rounds(self) -> Rounds:
-        settings, queues = self._settings, self._queues["rounds"]
-        return Rounds(
+    def _queues(self, role: str) -> Queues:
+        """The queues over a connection of their own, so that no loop waits for another's."""
+        redis = connect(self._settings.redis, role=f"dispatch-{role}")
+        self._redis.append(redis)
+        prefix, partitions = self._settings.redis.prefix, self._settings.engine.partitions
+        sends, timeouts, webhooks = (
+            Queue(redis, spec, prefix=prefix, partitions=partitions) for spec in (SENDS, TIMEOUTS, WEBHOOKS)
+        )
+        return sends, timeouts, webhooks
+
+    def _open(self) -> Openings:
+        lengths = self._settings.limits
+        return Openings(
             self._database,
-            queues.sends,
-            queues.timeouts,
+            self.configuration,
+            max(lengths.minute, lengths.hour, lengths.day),
+            self._submission,
+            self._registration.claim,
+            self._on_opened,
+        )
+
+    def _rounds(self) -> tuple[Loop, ...]:
+        settings = self._settings
+        sends, timeouts, _ = self._queues("rounds")
+        rounds = Rounds(
+            self._database,
+            sends,
+            timeouts,
             self._transitions,
             settings.dispatch,
             settings.send.max_lateness,
             usually_ahead(settings.limits, settings.dispatch),
             self.configuration.ahead,
         )
+        return (
+            Loop("dispatch.sends", rounds.send, every=settings.dispatch.poll),
+            Loop("dispatch.timeouts", rounds.time_out, every=settings.dispatch.poll),
+        )
 
-    def _wake(self) -> None:
+    def _sweepers(self) -> tuple[Loop, ...]:
+        settings = self._settings
+        rows = RowSweeper(self._database, self._transitions, self._submission, settings.send.unknown_window)
+        jobs = JobSweeper(
+            self._database,
+            self._queues("sweeper"),
+            self._transitions,
+            settings.dispatch,
+            settings.engine.lease,
+        )
+        return (
+            Loop("dispatch.rows", rows.step, every=settings.dispatch.sweep_every),
+            Loop("dispatch.jobs", jobs.step, every=settings.dispatch.sweep_every),
+        )
+
+    def _on_due(self) -> None:
         for loop in self._due:
+            loop.wake()
+
+    def _on_opened(self) -> None:
+        for loop in (*self._due, *self._sweeps):
             loop.wake()
 
     def _ask(self, place: Place) -> None:
         self._openings.ask(place)
-        self._open.wake()
+        self._opening.wake()
 
     @asynccontextmanager
     async def _connections(self) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            for queues in self._queues.values():
-                await queues.redis.aclose()
+            for redis in self._redis:
+                await redis.aclose()
             await self._database.close()
 
 

@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import Row, bindparam, text
+from sqlalchemy.types import Interval
 
 from shared.store.database import AsyncConnection
 from shared.store.facts import CONTENT, FACTS, JOINS, with_facts
@@ -191,9 +192,10 @@ with locked as (
     where a.status = 'enqueued' and a.g = wanted.g
     order by a.id for update of a
 )
-update scheduled_actions a set status = 'pending', g = a.g + 1, status_at = now()
+update scheduled_actions a set
+    status = 'pending', g = a.g + 1, status_at = now(), due_at = greatest(a.due_at, now() + :delay)
 from locked where a.tenant_id = locked.tenant_id and a.id = locked.id
-""")
+""").bindparams(bindparam("delay", type_=Interval))
 
 
 async def take_sends(
@@ -215,6 +217,12 @@ async def mark_enqueued(tx: AsyncConnection, rows: Sequence[tuple[UUID, UUID, in
     await tx.execute(_ENQUEUED, columns(("tenant_ids", "ids", "costs"), rows))
 
 
-async def put_back(tx: AsyncConnection, rows: Sequence[tuple[UUID, UUID, int]]) -> int:
-    """Set rows back to pending under the next generation, if they are still as they were marked; how many."""
-    return (await tx.execute(_PUT_BACK, columns(("tenant_ids", "ids", "gs"), rows))).rowcount
+async def put_back(
+    tx: AsyncConnection, rows: Sequence[tuple[UUID, UUID, int]], delay: timedelta = timedelta(0)
+) -> int:
+    """Set rows back to pending under the next generation, if they are still as they were marked; how many.
+
+    They are due again after `delay`; a job of theirs that shows up all the same is a no-op.
+    """
+    values = {**columns(("tenant_ids", "ids", "gs"), rows), "delay": delay}
+    return (await tx.execute(_PUT_BACK, values)).rowcount

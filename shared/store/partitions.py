@@ -18,6 +18,8 @@ def partition_name(table: str, day: date) -> str:
 
 async def ensure_partitions(connection: AsyncConnection, days_ahead: int) -> None:
     """Make the partitions from yesterday to `days_ahead` days from now that do not exist."""
+    # Two who make the same one at once would fail.
+    await connection.execute(text("select pg_advisory_xact_lock(hashtextextended('outreach partitions', 0))"))
     today = (await connection.scalar(text("select (now() at time zone 'utc')::date"))) or date.min
     for table in PARTITIONED:
         for offset in range(-1, days_ahead + 1):
