@@ -110,8 +110,7 @@ class Consumer:
         """The next in turn with something to settle, or with work where a slot is free."""
         free = self._free_slots()
         if time.monotonic() >= self._look_at:
-            self._look_at = time.monotonic() + _LOOK.total_seconds()
-            self._warm.update(self._partitions)
+            self._look_everywhere()
         for step in range(len(self._partitions)):
             partition = (self._turn + step) % len(self._partitions)
             if self._ended[partition] or (free and partition in self._warm):
@@ -156,15 +155,25 @@ class Consumer:
     async def _listen(self) -> bool:
         """Wait for word of work in the partitions that had none, while there is a slot for it."""
         await self._room.wait()
-        cold = sorted(self._partitions - self._warm)
-        due = min(self._due.values(), default=float("inf")) - time.monotonic()
-        found = await self._queue.wait(cold, max(_BREATH, min(_LOOK, timedelta(seconds=min(due, 60)))))
-        if found is not None and not self._free_slots():
-            await self._queue.nudge(found)  # meanwhile the slots were taken: it is for another worker
-        self._warm.update(self._partitions if found is None else [found])
         self._room.clear()
-        self._visits.wake()
+        if cold := sorted(self._partitions - self._warm):
+            found = await self._queue.wait(cold, self._until_due())
+            if found is None:
+                self._look_everywhere()
+            elif self._free_slots():
+                self._warm.add(found)
+            else:
+                await self._queue.nudge(found)  # the slots were taken meanwhile: it is for another worker
+            self._visits.wake()
         return True
+
+    def _look_everywhere(self) -> None:
+        self._warm.update(self._partitions)
+        self._look_at = time.monotonic() + _LOOK.total_seconds()
+
+    def _until_due(self) -> timedelta:
+        seconds = min(self._due.values(), default=float("inf")) - time.monotonic()
+        return max(_BREATH, timedelta(seconds=min(seconds, _LOOK.total_seconds())))
 
     # Jobs
 
