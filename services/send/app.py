@@ -1,19 +1,28 @@
 """The send worker, put together."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from services.send.ledger import Ledger
 from services.send.message import Composer
 from services.send.settings import SendWorkerSettings
 from services.send.worker import Sender
-from shared.broker import JobBroker, Worker
+from shared.broker import Ended, JobBroker, Worker
 from shared.campaigns.transitions import Transitions
-from shared.jobs import SENDS
+from shared.jobs import SENDS, SendJob
 from shared.metrics import Metrics
 from shared.process import App, under_taskiq
 from shared.providers.client import open_client
 from shared.store.database import Database
+
+
+def handler(sender: Sender) -> Callable[[SendJob], Awaitable[Ended]]:
+    """What a job calls: Taskiq renames its functions, which a method does not allow."""
+
+    async def work(job: SendJob) -> Ended:
+        return await sender(job)
+
+    return work
 
 
 def build(settings: SendWorkerSettings) -> App:
@@ -23,7 +32,8 @@ def build(settings: SendWorkerSettings) -> App:
     database = Database(settings.database)
     client = open_client(broker.spec.concurrency)
     ledger = Ledger(database, settings.send, Transitions(settings.timeouts))
-    broker.register_task(Sender(ledger, Composer(settings.public), client, settings.send).__call__, "send")
+    sender = Sender(ledger, Composer(settings.public), client, settings.send)
+    broker.register_task(handler(sender), "send")
 
     @asynccontextmanager
     async def connections() -> AsyncIterator[None]:
