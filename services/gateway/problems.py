@@ -135,8 +135,17 @@ def _our_problem(_: Request[Any, Any, Any], error: OutreachError) -> Response[di
 
 
 def _http_problem(_: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
-    if isinstance(error, ValidationException):
-        return _response(error.status_code, *_first_invalid(error))
+    details: Sequence[Any] = getattr(error.__cause__, "errors", None) or []
+    if (
+        details
+    ):  # pydantic's; Litestar calls them its own fault where a field is named as one of its arguments
+        where = "".join(f"/{part}" for part in details[0]["loc"])
+        message = str(details[0]["msg"]).removeprefix("Value error, ")
+        return _response(HTTPStatus.BAD_REQUEST, message, where or None)
+    if isinstance(error, ValidationException) and isinstance(error.extra, list) and error.extra:
+        name = error.extra[0].get("key", "data")
+        path = None if name == "data" else to_camel(name)
+        return _response(error.status_code, str(error.extra[0]["message"]), path)
     return _response(error.status_code, _sentence(error))
 
 
@@ -154,16 +163,3 @@ def _sentence(error: HTTPException) -> str:
     if isinstance(error, NotAuthorizedException):
         return "Give a valid API key: Authorization: Bearer <key>."
     return error.detail
-
-
-def _first_invalid(error: ValidationException) -> tuple[str, str | None]:
-    """The first thing that is wrong: a sentence, and where in the body, or in which parameter."""
-    details: Sequence[Any] = getattr(error.__cause__, "errors", None) or []
-    if details:
-        where = "".join(f"/{part}" for part in details[0]["loc"])
-        return str(details[0]["msg"]).removeprefix("Value error, "), where or None
-    extra = error.extra if isinstance(error.extra, list) else []
-    if not extra:
-        return error.detail, None
-    name = extra[0].get("key", "data")
-    return str(extra[0]["message"]), None if name == "data" else to_camel(name)
