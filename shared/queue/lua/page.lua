@@ -12,11 +12,12 @@ ARGV
 RETURNS
   {cursor, {id, state, ...}}  cursor '0' after the last page; state as stored, '' for a waiting job that never ran
 DERIVED
-  jobs state
+  jobs state delayed active completed failed
 ]]
 -- @include queue/keys
 -- @include queue/state
 local cursor, ids, page = ARGV[2], {}, {}
+local keys = {delayed = K.delayed, active = K.active, completed = K.completed, failed = K.failed}
 if ARGV[1] == 'waiting' then
   local scanned = redis.call('HSCAN', K.jobs, cursor, 'COUNT', ARGV[3])
   cursor = scanned[1]
@@ -26,7 +27,7 @@ if ARGV[1] == 'waiting' then
 else
   local first = tonumber(cursor)
   local command = ARGV[1] == 'completed' and 'LRANGE' or 'ZRANGE'
-  ids = redis.call(command, K[ARGV[1]], first, first + ARGV[3] - 1)
+  ids = redis.call(command, keys[ARGV[1]], first, first + ARGV[3] - 1)
   cursor = #ids < tonumber(ARGV[3]) and '0' or tostring(first + #ids)
 end
 local states = #ids > 0 and redis.call('HMGET', K.state, unpack(ids))

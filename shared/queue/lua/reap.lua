@@ -16,7 +16,7 @@ RETURNS
   {'ok', {id, ...}, seq, {id, record, attempt, fate, ...}, epoch, now}
     the jobs that wait again; those that stalled too often, leased to the caller to settle as failed
 DERIVED
-  jobs state lane ring ready parked active completed failed config windows slots wake
+  jobs state lane ring ready parked delayed active completed failed slots wake
 ]]
 -- @include redis/clock
 -- @include queue/keys
@@ -27,14 +27,8 @@ DERIVED
 -- @include queue/ready
 -- @include queue/enlist
 -- @include queue/nudge
--- @include limits/log
--- @include limits/room
--- @include limits/refund
--- @include limits/shelf
--- @include limits/config
--- @include queue/learn
 -- @include queue/relieve
--- @include queue/give_back
+-- @include queue/free_slots
 -- @include queue/retire
 -- @include queue/age_out
 -- @include queue/lease
@@ -54,7 +48,7 @@ if #ids > 0 then
     _, job.attempt, job.stalls, _, _, job.held = state(states[n])
     jobs[n] = job
   end
-  give_back(m, {lanes = {}}, jobs, now)
+  relieve(free_slots(jobs))
   redis.call('ZREM', K.active, unpack(ids))
   for n, job in ipairs(jobs) do
     if job.stalls >= tonumber(ARGV[5]) then

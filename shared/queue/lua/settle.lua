@@ -56,7 +56,8 @@ DERIVED
 -- @include queue/holders
 -- @include queue/fill
 -- @include queue/relieve
--- @include queue/give_back
+-- @include queue/free_slots
+-- @include queue/refund_jobs
 -- @include queue/retire
 -- @include queue/settle
 -- @include idempotency/shard
@@ -76,7 +77,9 @@ if #held > 0 then
   end
   local charged = fill(held)
   if #charged > 0 then
-    give_back(m, known, charged, now)
+    local relieved = free_slots(charged)
+    refund_jobs(m, known, charged, now, relieved)
+    relieve(relieved)
   end
   local completed, failed, due = settle(held, m.vtime, now)
   for _, job in ipairs(held) do
