@@ -15,7 +15,7 @@ from shared.store import api_keys
 from shared.store.api_keys import Scope
 from tests.gateway import Running, Tenant, eventually, serving, settings
 
-GRAPH = {
+GRAPH: dict[str, Any] = {
     "start": "hello",
     "nodes": {
         "hello": {
@@ -418,7 +418,7 @@ async def test_suppressions_are_added_found_by_address_and_lifted(api: Api) -> N
     ("change", "path"),
     [
         ({"start": "nowhere"}, "/graph/start"),
-        ({"nodes": {**GRAPH["nodes"], "island": {"type": "exit"}}}, "/graph/nodes/island"),  # type: ignore[dict-item]  # GRAPH is JSON
+        ({"nodes": {**GRAPH["nodes"], "island": {"type": "exit"}}}, "/graph/nodes/island"),
         ({"nodes": {}}, "/graph/start"),
         ({"more": 1}, "/graph/more"),
     ],
@@ -437,7 +437,7 @@ async def test_a_new_version_is_what_the_next_enrolments_get(gateway: Running, a
     campaign, contacts = await api.campaign(), await api.contacts(2)
     path = f"/campaigns/{campaign['id']}"
     await api.made(f"{path}/enrollments", {"contactIds": contacts[:1]})
-    other = {**GRAPH, "nodes": {**GRAPH["nodes"], "hello": {**GRAPH["nodes"]["hello"], "subject": "Anew"}}}  # type: ignore[dict-item,index]  # GRAPH is JSON
+    other = {**GRAPH, "nodes": {**GRAPH["nodes"], "hello": {**GRAPH["nodes"]["hello"], "subject": "Anew"}}}
     changed = await api.made(f"{path}/versions", {"graph": other})
     assert (changed["version"], changed["graph"]["nodes"]["hello"]["subject"]) == (2, "Anew")
     await api.made(f"{path}/enrollments", {"contactIds": contacts[1:]})
