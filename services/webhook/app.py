@@ -14,13 +14,12 @@ from shared.process import App, under_taskiq
 from shared.store.database import Database
 from shared.store.deliveries_work import DeliveryClaim
 
-_MOST = 50  # deliveries in one set
-_LANES = 2  # sets side by side: one is read and written while the other waits for Postgres
+_MOST = 20  # deliveries in one set, each of which may be a megabyte
 
 
 def handler(processor: Processor) -> Callable[[WebhookJob], Awaitable[WebhookResult]]:
     """What a job calls: jobs come one by one, and what they point at is processed in sets."""
-    process: Coalescer[DeliveryClaim, WebhookResult] = Coalescer(processor, _MOST, _LANES)
+    process: Coalescer[DeliveryClaim, WebhookResult] = Coalescer(processor, _MOST)
 
     async def work(job: WebhookJob) -> WebhookResult:
         generation = current_job().generation

@@ -5,7 +5,7 @@ nothing of it, and the same body can be processed again: what is known by its na
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from uuid import UUID
 
 import structlog
@@ -24,6 +24,8 @@ from shared.store.deliveries_work import Delivery, DeliveryClaim, Finished
 
 log = structlog.get_logger()
 
+_MOST_BYTES = 512 * 1024  # of bodies in one transaction: some thousand events
+
 _NOTHING = WebhookResult(success=True, events_processed=0, transitions_triggered=0)
 
 
@@ -41,13 +43,17 @@ class Processor:
         A body that is processed already, or is claimed under another generation, holds nothing. Raises
         StoreUnavailable.
         """
-        return await or_separately(self._process, claims)
-
-    async def _process(self, claims: Sequence[DeliveryClaim]) -> list[WebhookResult]:
         begun = await self._database.run(lambda tx: deliveries.begin(tx, claims))
+        answers: dict[DeliveryClaim, WebhookResult | Exception] = {}
+        for some in _bounded(begun):
+            found = await or_separately(self._process, some)
+            answers.update(zip((delivery.claim for delivery in some), found, strict=True))
+        return [answers.get(claim, _NOTHING) for claim in claims]
+
+    async def _process(self, begun: Sequence[Delivery]) -> list[WebhookResult]:
         found = [item for delivery in begun for item in reading.read(delivery)]
-        results = await self._database.run(lambda tx: self._store(tx, begun, found)) if begun else {}
-        return [results.get(claim, _NOTHING) for claim in claims]
+        results = await self._database.run(lambda tx: self._store(tx, begun, found))
+        return [results.get(delivery.claim, _NOTHING) for delivery in begun]
 
     async def _store(
         self, tx: AsyncConnection, begun: Sequence[Delivery], found: Sequence[Item]
@@ -111,6 +117,20 @@ class Processor:
         for row, result in zip(accepted, at_once, strict=True):
             counts[of[row.action_id]] += result.effect is Effect.MOVED
         return counts
+
+
+def _bounded(begun: Sequence[Delivery]) -> Iterator[list[Delivery]]:
+    """Sets of deliveries that one transaction can take: a large body goes alone."""
+    some: list[Delivery] = []
+    size = 0
+    for delivery in begun:
+        size += len(delivery.body)
+        if some and size > _MOST_BYTES:
+            yield some
+            some, size = [], len(delivery.body)
+        some.append(delivery)
+    if some:
+        yield some
 
 
 async def _suppress(tx: AsyncConnection, items: Sequence[Item]) -> None:

@@ -31,7 +31,6 @@ class Match(NamedTuple):
     visit_id: UUID
     campaign_id: UUID
     campaign_version: int
-    contact_id: UUID
     node_id: str
     status: str
     message_id: str | None
@@ -40,7 +39,7 @@ class Match(NamedTuple):
 
 
 class NewEvent(NamedTuple):
-    """A row of `events`; `raw` is JSON."""
+    """A row of `events`; whose it is follows from its action, a send or a timeout. `raw` is JSON."""
 
     tenant_id: UUID
     id: UUID
@@ -53,10 +52,6 @@ class NewEvent(NamedTuple):
     provider_event_id: str | None
     delivery_id: UUID | None
     action_id: UUID | None
-    visit_id: UUID | None
-    campaign_id: UUID | None
-    contact_id: UUID | None
-    node_id: str | None
     message_id: str | None
     smtp_id: str | None
     recipient: str | None
@@ -97,7 +92,7 @@ DELIVERY_STATUSES = (
 # nothing else can, and never for a message that is known under another id.
 _CORRELATE = text("""
 select
-    wanted.n, a.id, a.visit_id, a.campaign_id, v.campaign_version, a.contact_id, a.node_id, a.status,
+    wanted.n, a.id, a.visit_id, a.campaign_id, v.campaign_version, a.node_id, a.status,
     a.provider_message_id, a.delivery_status, named.id is not null
 from unnest(
     cast(:tenant_id as uuid[]), cast(:channel as text[]), cast(:action_id as uuid[]),
@@ -144,23 +139,22 @@ insert into events (
 )
 select
     n.tenant_id, n.id, type, occurred_at, received_at, natural_key, automated, provider, provider_event_id,
-    delivery_id, action_id, visit_id, campaign_id, contact_id, node_id, message_id, smtp_id, recipient, url,
-    reason, bounce_class, group_id, effect, cast(raw as jsonb)
+    delivery_id, a.id, a.visit_id, a.campaign_id, a.contact_id, a.node_id, message_id, smtp_id, n.recipient,
+    url, n.reason, bounce_class, group_id, effect, cast(raw as jsonb)
 from unnest(
     cast(:tenant_id as uuid[]), cast(:id as uuid[]), cast(:type as text[]),
     cast(:occurred_at as timestamptz[]), cast(:received_at as timestamptz[]),
     cast(:natural_key as bytea[]), cast(:automated as text[]), cast(:provider as text[]),
     cast(:provider_event_id as text[]), cast(:delivery_id as uuid[]), cast(:action_id as uuid[]),
-    cast(:visit_id as uuid[]), cast(:campaign_id as uuid[]), cast(:contact_id as uuid[]),
-    cast(:node_id as text[]), cast(:message_id as text[]), cast(:smtp_id as text[]),
-    cast(:recipient as text[]), cast(:url as text[]), cast(:reason as text[]),
-    cast(:bounce_class as text[]), cast(:group_id as text[]), cast(:effect as text[]), cast(:raw as text[])
+    cast(:message_id as text[]), cast(:smtp_id as text[]), cast(:recipient as text[]),
+    cast(:url as text[]), cast(:reason as text[]), cast(:bounce_class as text[]),
+    cast(:group_id as text[]), cast(:effect as text[]), cast(:raw as text[])
 ) as n (
     tenant_id, id, type, occurred_at, received_at, natural_key, automated, provider, provider_event_id,
-    delivery_id, action_id, visit_id, campaign_id, contact_id, node_id, message_id, smtp_id, recipient, url,
-    reason, bounce_class, group_id, effect, raw
+    delivery_id, action_id, message_id, smtp_id, recipient, url, reason, bounce_class, group_id, effect, raw
 )
 join tenants t on t.id = n.tenant_id
+left join scheduled_actions a on a.tenant_id = n.tenant_id and a.id = n.action_id
 order by n.tenant_id, natural_key
 on conflict (tenant_id, natural_key) do nothing
 returning id

@@ -36,7 +36,6 @@ class TimeoutFacts(NamedTuple):
     visit_id: UUID
     campaign_id: UUID
     campaign_version: int
-    contact_id: UUID
     node_id: str
     event_type: str
     scheduled_at: datetime
@@ -100,7 +99,7 @@ with due as (
     from (select distinct tenant_id from due) tenants
 )
 select
-    a.tenant_id, a.id, a.g, a.visit_id, a.campaign_id, v.campaign_version, a.contact_id, a.node_id,
+    a.tenant_id, a.id, a.g, a.visit_id, a.campaign_id, v.campaign_version, a.node_id,
     a.event_type, a.scheduled_at, v.accepted_at,
     exists (
         select 1 from pauses p

@@ -12,7 +12,7 @@ from shared.settings import WebhookSettings
 from shared.store.database import Database
 from shared.store.deliveries_work import DeliveryClaim
 from shared.store.ids import uuid7
-from tests.journeys import World, graph, mail_event, send, sms, to, wait
+from tests.journeys import World, graph, mail_event, send, sms, statements, to, wait
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 SECOND = timedelta(seconds=1)
@@ -334,6 +334,33 @@ async def test_a_body_that_cannot_be_processed_fails_alone(database: Database):
     assert not isinstance(good, Exception) and good.events_processed == 1
     assert not isinstance(better, Exception) and better.transitions_triggered == 1
     assert [row["state"] for row in await world.deliveries()] == ["processed", "processing", "processed"]
+
+
+async def test_large_bodies_go_in_transactions_of_their_own(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    sent = await Sent.create(database)
+    claims = [
+        await sent.world.post(sent.event("deferred", NOW + n * SECOND, attempt=str(n))) for n in range(5)
+    ]
+    size = len((await sent.world.deliveries())[0]["body"])
+    monkeypatch.setattr("services.webhook.processor._MOST_BYTES", 2 * size + 10)
+    with statements(database) as ran:
+        assert await sent.world.process(*claims) == [(1, 0)] * 5
+    assert sum("insert into events" in statement for statement in ran) == 3
+
+
+async def test_a_body_of_many_events_takes_as_many_statements_as_a_small_one(database: Database):
+    sent = await Sent.create(database)
+    counts = []
+    for many in (1, 200):
+        events = [sent.event("deferred", NOW + n * SECOND, attempt=f"{many}-{n}") for n in range(many)]
+        claim = await sent.world.post(*events)
+        with statements(database) as ran:
+            assert await sent.world.process(claim) == [(many, 0)]
+        counts.append(len(ran))
+    assert counts[0] >= counts[1]
+    assert max(counts) <= 9
 
 
 async def test_two_batches_same_contact_at_once_move_it_once(database: Database):

@@ -32,7 +32,6 @@ def facts(**changes: Any) -> TimeoutFacts:
         visit_id=some,
         campaign_id=some,
         campaign_version=1,
-        contact_id=some,
         node_id="a",
         event_type="no_open",
         scheduled_at=DUE,
