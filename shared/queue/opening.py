@@ -48,6 +48,7 @@ class Opening(Engine):
 
     async def open(self, partition: int, epoch: int) -> None:
         """Let the partition serve."""
+        await self._look_again(partition)
         _expect(await self._run("open", partition, {"epoch": epoch, "run": RUN_ID}))
 
     async def open_plain(self, partition: int) -> None:
@@ -57,6 +58,8 @@ class Opening(Engine):
     async def configure(self, partition: int, configs: Sequence[SubjectConfig]) -> None:
         """Replace what is in force for subjects; lanes that wait because of them are looked at again."""
         await self._configure(partition, configs, "")
+        if any(each.subject.startswith("*/") for each in configs):
+            await self._look_again(partition)
 
     async def _configure(self, partition: int, configs: Sequence[SubjectConfig], epoch: int | str) -> None:
         for config in configs:
@@ -66,6 +69,12 @@ class Opening(Engine):
                 part for each in configs[at : at + _AT_ONCE] for part in (each.subject, pack_config(each))
             ]
             _expect(await self._run("configure", partition, {"epoch": epoch, "run": RUN_ID}, rest))
+
+    async def _look_again(self, partition: int) -> None:
+        """Let every parked lane be looked at again: what it waits for may have changed."""
+        count = await self._run("look_again", partition, {"limit": _AT_ONCE})
+        for _ in range(count // _AT_ONCE):
+            await self._run("look_again", partition, {"limit": _AT_ONCE})
 
     async def _seed(
         self, script: str, partition: int, epoch: int, rows: Sequence[tuple[Argument, ...]]

@@ -27,12 +27,10 @@ class Reading(Engine):
 
     async def lane_counts(self, partition: int, lanes: Sequence[str]) -> list[int]:
         """How many entries each lane's line has; removed jobs count until the line has passed them."""
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for lane in lanes:
-                for priority in range(4):
-                    pipe.llen(self._key(partition, f"lane:{lane}:{priority}"))
-            lengths = await pipe.execute()
-        return [sum(lengths[at : at + 4]) for at in range(0, len(lengths), 4)]
+        lengths: list[int] = []
+        for at in range(0, len(lanes), _AT_ONCE):
+            lengths += await self._run("lane_counts", partition, rest=lanes[at : at + _AT_ONCE])
+        return lengths
 
     async def look_up(self, partition: int, ids: Sequence[str]) -> list[Seen]:
         """What is known of each id, in order."""

@@ -18,7 +18,8 @@ DERIVED
 -- @include queue/meta
 -- @include queue/record
 -- @include queue/state
--- @include queue/lane
+-- @include queue/lane_lists
+-- @include queue/ring_of
 -- @include queue/ready
 -- @include queue/enlist
 -- @include queue/nudge

@@ -12,7 +12,7 @@ DERIVED
 ]]
 -- @include queue/keys
 -- @include queue/record
--- @include queue/lane
+-- @include queue/lane_lists
 local delayed, active = redis.call('ZCARD', K.delayed), redis.call('ZCARD', K.active)
 local completed, failed = redis.call('LLEN', K.completed), redis.call('ZCARD', K.failed)
 local waiting = redis.call('HLEN', K.jobs) - delayed - active - completed - failed

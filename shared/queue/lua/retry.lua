@@ -15,7 +15,8 @@ DERIVED
 -- @include queue/keys
 -- @include queue/meta
 -- @include queue/record
--- @include queue/lane
+-- @include queue/lane_lists
+-- @include queue/ring_of
 -- @include queue/ready
 -- @include queue/enlist
 -- @include queue/nudge

@@ -38,7 +38,7 @@ local function claim(m, known, now, want)
   end
   local wake = math.min(delayed, parked)
   local more = c.free > 0 and (line or wake <= now)
-  if c.free == 0 and chain and (wake <= now or redis.call('EXISTS', K.ready) == 1) then
+  if c.free == 0 and chain and (wake <= now or anybody_waits()) then
     nudge()
   end
   return {'ok', more and 'more' or 'done', wake < math.huge and wake or '', m.seq, c.taken, m.epoch, now}

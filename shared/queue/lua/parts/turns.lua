@@ -41,3 +41,9 @@ local function turns(m, known, free, most, now)
   learn_lanes(m, known, lanes, now)
   return served
 end
+
+-- anybody_waits(): whether there is work for another worker; a tenant alone in the line may have none.
+local function anybody_waits()
+  local line = redis.call('ZRANGE', K.ready, 0, 1)
+  return #line == 2 or (#line == 1 and redis.call('EXISTS', K.ring .. ':' .. line[1]) == 1)
+end

@@ -1,0 +1,131 @@
+"""What an operator does to jobs, and to what is in force."""
+
+from datetime import timedelta
+
+import pytest
+
+from shared.queue.operating import Removed
+from shared.queue.types import Enqueued, Settlement, SubjectConfig, Verdict, Window
+from tests.integration.queue_state import T0, Bench, bench, changed, job, limits
+
+
+async def one_of_each(b: Bench) -> None:
+    """Jobs named after the states they are in."""
+    await b.queue.enqueue([job(each) for each in ("completed", "failed", "active", "waiting")])
+    await b.queue.enqueue([job("delayed", "b/email/s", priority=3, delay=timedelta(seconds=9))])
+    completed, failed, _ = (await b.queue.claim(0, 3)).jobs
+    ends = [Settlement(completed, Verdict.COMPLETED), Settlement(failed, Verdict.FAILED, reason="why")]
+    await b.queue.settle(0, ends)
+
+
+EVERY = ["completed", "failed", "active", "waiting", "delayed", "absent"]
+
+
+async def test_a_promoted_job_waits_and_only_a_delayed_one_can_be(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        await one_of_each(b)
+        before = await b.state()
+        assert await b.queue.promote(0, [*EVERY, "delayed"]) == ["delayed"]
+        state = dict(before["state"])
+        del state["delayed"]
+        assert changed(before, await b.state()) == {
+            "delayed": None,
+            "lane:b/email/s:3": ["delayed"],
+            "ready": before["ready"] | {"b": 0},
+            "ring:b": ["b/email/s"],
+            "state": state,
+        }
+
+
+async def test_a_retried_job_waits_in_its_lane_with_all_its_attempts(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        await one_of_each(b)
+        before = await b.state()
+        assert await b.queue.retry(0, [*EVERY, "failed"]) == ["failed"]
+        state = dict(before["state"])
+        del state["failed"]
+        assert changed(before, await b.state()) == {
+            "failed": None,
+            "lane:a:1": ["waiting", "failed"],
+            "state": state,
+        }
+        assert [each.attempt for each in (await b.queue.claim(0, 9)).jobs] == [1, 1]
+
+
+async def test_bulk_retry_keeps_priority_and_lane(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        jobs = [job(f"job-{n}", f"a/email/{n}", priority=n) for n in range(2)]
+        await b.queue.enqueue(jobs)
+        before = await b.state()
+        claimed = await b.queue.claim(0, 9)
+        await b.queue.settle(0, [Settlement(each, Verdict.FAILED) for each in claimed.jobs])
+        assert await b.queue.retry_oldest(0, 1) == ["job-0"]
+        assert await b.queue.retry_oldest(0) == ["job-1"]
+        assert await b.queue.retry_oldest(0) == []
+        state = await b.state()
+        assert {key: state[key] for key in before if key not in ("meta", "ready")} == {
+            key: before[key] for key in before if key not in ("meta", "ready")
+        }
+
+
+async def test_every_job_but_an_active_one_can_be_removed(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        await one_of_each(b)
+        before = await b.state()
+        words = dict(zip(EVERY, await b.queue.remove(0, EVERY), strict=True))
+        assert words == dict.fromkeys(EVERY, Removed.REMOVED) | {
+            "active": Removed.ACTIVE,
+            "absent": Removed.ABSENT,
+        }
+        assert changed(before, await b.state()) == {
+            "completed": None,
+            "delayed": None,
+            "failed": None,
+            "jobs": {"active": before["jobs"]["active"]},
+            "state": {"active": before["state"]["active"]},
+        }
+        words_after = await b.queue.enqueue([job("waiting"), job("completed")])
+        assert words_after == [Enqueued.CREATED, Enqueued.DUPLICATE]
+
+
+async def test_a_configuration_replaces_what_was_and_the_ordinary_one_leaves_nothing(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        await b.queue.configure(
+            0, [limits("a", (60, 5), cap=3, weight=2, paused=True), SubjectConfig("b", cap=1)]
+        )
+        assert set((await b.state())["config"]) == {"a", "b"}
+        await b.queue.configure(0, [SubjectConfig("a"), SubjectConfig("b", paused=True)])
+        assert set((await b.state())["config"]) == {"b"}
+        await b.queue.configure(0, [SubjectConfig("", paused=True)])
+        assert (await b.state())["meta"]["paused"] and set((await b.state())["config"]) == {"b"}
+        await b.queue.configure(0, [SubjectConfig("")])
+        assert not (await b.state())["meta"]["paused"]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        SubjectConfig("a", weight=0),
+        SubjectConfig("a", cap=-1),
+        SubjectConfig("a", windows=(Window(timedelta(days=2), 1),)),
+        SubjectConfig("a", windows=(Window(timedelta(0), 1),)),
+        SubjectConfig("a", windows=(Window(timedelta(seconds=1), -1),)),
+    ],
+    ids=str,
+)
+async def test_a_configuration_that_makes_no_sense_is_refused(valkey_url: str, config: SubjectConfig) -> None:
+    async with bench(valkey_url) as b:
+        before = await b.state()
+        with pytest.raises(ValueError, match="of a"):
+            await b.queue.configure(0, [SubjectConfig("b", weight=2), config])
+        assert await b.state() == before
+
+
+async def test_pausing_a_tenant_leaves_its_other_settings(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        await b.queue.configure(0, [limits("a", (60, 1), weight=2, closed_until_ms=T0 + 5_000)])
+        before = (await b.state())["config"]
+        await b.queue.pause(0, "a")
+        assert (await b.state())["config"] != before
+        await b.queue.resume(0, "a")
+        assert (await b.state())["config"] == before

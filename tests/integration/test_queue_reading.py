@@ -1,0 +1,96 @@
+"""Looking at a queue changes nothing."""
+
+from datetime import timedelta
+
+from shared.jobs import JobState
+from shared.queue.types import Counts, Measures, Seen, Settlement, SubjectConfig, Verdict
+from tests.integration.queue_state import T0, Bench, bench, job
+
+
+async def filled(b: Bench) -> None:
+    """Two jobs in each state, and a parked tenant's."""
+    await b.queue.configure(0, [SubjectConfig("shut", paused=True)])
+    await b.queue.enqueue(
+        [job(f"{state}-{n}") for state in ("completed", "failed", "active") for n in (1, 2)]
+    )
+    claimed = {each.id: each for each in (await b.queue.claim(0, 6)).jobs}
+    b.clock.forward(seconds=1)
+    await b.queue.enqueue([job("shut-1", "shut")])
+    await b.queue.claim(0, 1)
+    for n in (1, 2):
+        await b.queue.settle(
+            0,
+            [
+                Settlement(claimed[f"completed-{n}"], Verdict.COMPLETED),
+                Settlement(claimed[f"failed-{n}"], Verdict.FAILED, reason="why"),
+            ],
+        )
+    await b.queue.enqueue([job(f"delayed-{n}", delay=timedelta(seconds=n)) for n in (2, 1)])
+    await b.queue.enqueue([job(f"waiting-{n}") for n in (1, 2)])
+
+
+async def test_a_partition_is_measured_and_stays_as_it_is(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        assert await b.queue.measure(0) == Measures(Counts(), 0, None, {})
+        await filled(b)
+        before = await b.state()
+        assert await b.queue.measure(0) == Measures(
+            Counts(delayed=2, waiting=3, active=2, completed=2, failed=2), 1, T0 + 1_000, {"closed": 1}
+        )
+        assert await b.queue.lane_counts(0, ["a", "shut", "none"]) == [2, 1, 0]
+        assert await b.state() == before
+
+
+async def test_ids_are_looked_up(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        await filled(b)
+        ids = ["completed-1", "failed-1", "active-1", "delayed-1", "waiting-1", "shut-1", "absent"]
+        assert await b.queue.look_up(0, ids) == [
+            Seen("completed-1", JobState.COMPLETED, "", 1),
+            Seen("failed-1", JobState.FAILED, "why", 1),
+            Seen("active-1", JobState.ACTIVE, "", 1),
+            Seen("delayed-1", JobState.DELAYED),
+            Seen("waiting-1", JobState.WAITING),
+            Seen("shut-1", JobState.WAITING),
+            Seen("absent", None),
+        ]
+        assert len(await b.queue.look_up(0, [f"none-{n}" for n in range(1_001)])) == 1_001
+
+
+async def test_jobs_are_paged_through_by_state(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        await filled(b)
+        expected = {
+            JobState.COMPLETED: ["completed-1", "completed-2"],
+            JobState.FAILED: ["failed-1", "failed-2"],
+            JobState.ACTIVE: ["active-1", "active-2"],
+            JobState.DELAYED: ["delayed-1", "delayed-2"],
+        }
+        for state, ids in expected.items():
+            assert await pages(b, state, limit=1) == ids
+        assert sorted(await pages(b, JobState.WAITING, limit=1)) == ["shut-1", "waiting-1", "waiting-2"]
+
+
+async def pages(b: Bench, state: JobState, limit: int) -> list[str]:
+    cursor, ids = await b.queue.page(0, state, limit=limit)
+    found = [each.id for each in ids]
+    while cursor != "0":
+        cursor, ids = await b.queue.page(0, state, cursor, limit)
+        found += [each.id for each in ids]
+    return found
+
+
+async def test_one_job_is_shown_with_what_it_carries(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        await b.queue.enqueue([job("one", "a/email/s", priority=2, annotations=b"labels", max_attempts=9)])
+        found = await b.queue.job(0, "one")
+        assert found is not None
+        seen, carried = found
+        assert seen == Seen("one", JobState.WAITING)
+        assert (carried.lane, carried.priority, carried.max_attempts) == ("a/email/s", 2, 9)
+        assert (carried.payload, carried.annotations, carried.enqueued_ms) == (
+            b'{"job":"one"}',
+            b"labels",
+            T0,
+        )
+        assert await b.queue.job(0, "none") is None
