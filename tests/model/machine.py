@@ -47,11 +47,10 @@ SPEC = QueueSpec(
 )
 TTL = 60_000
 LEASE = 10_000
-TENANTS = ("a", "b", "c", "d")
-WAYS = ("email/s1", "email/s2", "sms/s3")
-LANES = ("d", *(f"{tenant}/{way}" for tenant in TENANTS[:3] for way in WAYS))
+TENANTS = ("a", "b", "c")
+LANES = ("a/email/s1", "a/email/s2", "a/sms/s3", "b/email/s4", "c")
 SUBJECTS = tuple(sorted({subject for lane in LANES for subject in subjects_of(lane)}))
-IDS = tuple(f"send:{number}" for number in range(24))
+IDS = tuple(f"send:{number}" for number in range(120))
 VERDICTS = tuple(Verdict)
 
 lanes = st.sampled_from(LANES)
@@ -66,6 +65,14 @@ windows = st.none() | st.lists(
     max_size=2,
     unique_by=lambda window: window.length,
 ).map(tuple)
+LIMITS = (
+    SubjectConfig("a/email", (Window(timedelta(seconds=20), 4), Window(timedelta(seconds=100), 7))),
+    SubjectConfig("a/email/s1", (Window(timedelta(seconds=20), 3),), cap=3),
+    SubjectConfig("b/email/s4", (Window(timedelta(seconds=100), 5),)),
+    SubjectConfig("c", cap=2),
+)
+"""What is in force from the start, so that most claims meet a limit."""
+
 configs = st.builds(
     SubjectConfig,
     subjects,
@@ -113,7 +120,13 @@ drafts = st.builds(
     st.sampled_from([None, None, None, None, 15_000]),
     st.sampled_from([1, 1, 1, 1, 1, 2]),
 )
-rarely = st.sampled_from([False] * 14 + [True])
+PREFILL = tuple(
+    Draft(f"send:{n}", LANES[n % len(LANES)], b"{}", n % 4, 1, 5_000 if n % 7 == 6 else 0, None, 1)
+    for n in range(100, 120)
+)
+"""A queue at work, so that short histories are worth something too."""
+
+rarely = st.sampled_from([False] * 9 + [True])
 
 
 def saw(transition: str, outcome: object) -> None:
@@ -170,10 +183,18 @@ class EngineMachine(RuleBasedStateMachine):
         self.run(self.redis.flushall())
         for partition in range(self.partitions):
             self.open_anew(partition)
+        for config in LIMITS:
+            partition, books = self.at(config.subject)
+            self.run(self.queue.configure(partition, [config]))
+            books.configure(config, self.now)
+        self.enqueue(list(PREFILL))
+        for partition in range(self.partitions):
+            self.claim(partition, 4)
+            self.work(partition, 3, Verdict.FAILED, 3, None)
 
     # --- producers
 
-    @rule(drafts=st.lists(drafts, min_size=1, max_size=4, unique_by=lambda draft: draft.id))
+    @rule(drafts=st.lists(drafts, min_size=2, max_size=6, unique_by=lambda draft: draft.id))
     def enqueue(self, drafts: list[Draft]) -> None:
         # An id names one row of one tenant.
         mine = [
@@ -402,6 +423,13 @@ class EngineMachine(RuleBasedStateMachine):
         if claimed.jobs:
             self.end(partition, list(claimed.jobs), [verdict] * len(claimed.jobs), refund, again, close=False)
 
+    @rule(slots=st.integers(1, 6), drafts=st.lists(drafts, min_size=3, max_size=6, unique_by=lambda d: d.id))
+    def busy(self, slots: int, drafts: list[Draft]) -> None:
+        """Jobs come and are claimed at once, on every partition."""
+        self.enqueue(drafts)
+        for partition in range(self.partitions):
+            self.claim(partition, slots)
+
     def holds(self, books: Books, claimed: ClaimedJob) -> bool:
         job = books.jobs.get(claimed.id)
         return (
@@ -566,8 +594,10 @@ class EngineMachine(RuleBasedStateMachine):
                 kept.remove(job.id)
         books.forget(job.id)
 
-    @rule(config=configs, closed=st.sampled_from([0, 0, 0, 12_000]))
-    def configure(self, config: SubjectConfig, closed: int) -> None:
+    @rule(config=configs, closed=st.sampled_from([0, 0, 0, 12_000]), rarely=rarely)
+    def configure(self, config: SubjectConfig, closed: int, rarely: bool) -> None:
+        if not rarely:
+            return
         partition, books = self.at(config.subject)
         now = self.server_now(partition)
         config = replace(config, closed_until_ms=now + closed if closed else 0)
@@ -578,7 +608,7 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(
         partition=st.integers(0, 2),
         tenant=st.sampled_from(["", *TENANTS, *TENANTS]),
-        pause=st.sampled_from([True, False, False]),
+        pause=st.sampled_from([True, False, False, False]),
     )
     def pause_or_resume(self, partition: int, tenant: str, pause: bool) -> None:
         partition = self.queue.partition_of(tenant) if tenant else partition % self.partitions

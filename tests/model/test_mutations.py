@@ -1,0 +1,68 @@
+"""The model test can fail: a fault planted in one Lua file after another is found each time."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from shared.queue import engine
+from shared.redis.scripts import Script, load, part
+from tests.model.test_engine import check
+
+_STEPS = 6000
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One change of one file, and what it would do to users."""
+
+    room: str
+    part: str
+    right: str
+    wrong: str
+    means: str
+
+
+FAULTS = (
+    Fault("limits", "charge", "log.total + cost", "log.total", "a window never fills"),
+    Fault("limits", "log", "last + length > now", "last + length > now + length / 2", "bins leave early"),
+    Fault("limits", "refund", "log.total - back", "log.total - back - back", "a refund gives back twice"),
+    Fault("queue", "holders", "job.epoch == m.epoch", "true", "tokens outlive an opening"),
+    Fault("queue", "judge", "expires <= c.now", "expires < 0", "nothing ever expires"),
+    Fault("queue", "take", "subject.slots - 1", "subject.slots", "a cap is not filled within a call"),
+    Fault("queue", "settle", "(verdict == 'r' and 0 or 1)", "0", "a release uses up an attempt"),
+    Fault("queue", "promote", "enlist('RPUSH'", "enlist('LPUSH'", "who was delayed jumps the line"),
+    Fault("queue", "retire", "- keep_completed", "- keep_completed - 1", "one more job is kept than asked"),
+    Fault(
+        "idempotency",
+        "recall",
+        "and 'duplicate' or 'conflict'",
+        "and 'duplicate' or 'duplicate'",
+        "lost work",
+    ),
+    Fault("redis", "clock", "math.max(now, last)", "now", "time runs backwards"),
+)
+
+
+@pytest.fixture
+def planted(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    healthy = part(fault.room, fault.part)
+    assert fault.right in healthy, "the file has changed: plant the fault where the line is now"
+    sick = healthy.replace(fault.right, fault.wrong, 1)
+
+    def mutated(room: str, name: str) -> Script:
+        script = load(room, name)
+        body = script.body.replace(healthy, sick)
+        return replace(script, body=body, sha=hashlib.sha1(body.encode(), usedforsecurity=False).hexdigest())
+
+    monkeypatch.setattr(engine, "load", mutated)
+    yield
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("planted")
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.room}-{fault.part}")
+def test_a_planted_fault_is_found(valkey_url: str, fault: Fault) -> None:
+    with pytest.raises(AssertionError):
+        check(valkey_url, 1, _STEPS, shrink=False)
