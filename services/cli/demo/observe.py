@@ -13,7 +13,7 @@ from shared.queue.types import Counts
 from shared.store import books
 from shared.store.database import Database
 
-EVERY = timedelta(seconds=0.25)
+EVERY = timedelta(seconds=0.5)
 
 _WINDOWS = ("tenant", "sender")
 """The scopes of refusals by a window, rather than a cap or a closure."""

@@ -26,6 +26,7 @@ from services.cli.demo.screen import Screen
 from services.cli.demo.simulated import Simulator, simulating
 from services.cli.stack import Stack, running
 from shared.child import free_port
+from shared.errors import SettingsError
 from shared.jobs import SENDS
 from shared.redis.client import connect
 from shared.settings import DatabaseSettings, RedisSettings
@@ -104,7 +105,6 @@ async def staged(scenario: Scenario, folder: Path, screen: Screen) -> AsyncItera
 
 async def play(stage: Stage, screen: Screen) -> Verdict:
     """Enrol everybody, let the faults happen, wait until all is done or the deadline passed, and judge."""
-    began = time.monotonic()
     script = Script(
         stage.stack.fleet, stage.simulator, stage.observer, stage.database, stage.redis, screen.tell
     )
@@ -122,7 +122,7 @@ async def play(stage: Stage, screen: Screen) -> Verdict:
         faults.cancel()
         await asyncio.wait({faults})
     kept = await stage.database.run(books.read)
-    run = _run(stage, script, time.monotonic() - began)
+    run = _run(stage, script, screen.seconds)
     return judge(run, kept, stage.simulator.witness())
 
 
@@ -162,10 +162,14 @@ def _run(stage: Stage, script: Script, seconds: float) -> Run:
 
 
 async def _ready(stack: Stack) -> None:
-    """Wait until every service says that it is ready."""
-    async with asyncio.timeout(_READY.total_seconds()), httpx.AsyncClient(trust_env=False) as client:
-        for port in stack.private_ports.values():
-            await until(partial(_answers, client, port))
+    """Wait until every service says that it is ready. Raises SettingsError when one never does."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        for name, port in stack.private_ports.items():
+            try:
+                async with asyncio.timeout(_READY.total_seconds()):
+                    await until(partial(_answers, client, port))
+            except TimeoutError as error:
+                raise SettingsError(f"{name} did not get ready: what the services log says why.") from error
 
 
 async def _answers(client: httpx.AsyncClient, port: int) -> bool:

@@ -118,7 +118,7 @@ class Scenario:
 
     def _usual_limit(self, contacts: int) -> int:
         """Messages a window, so that the limits bind all along and the run still ends in minutes."""
-        sending = timedelta(seconds=30) + self.contacts * timedelta(seconds=0.06)
+        sending = timedelta(seconds=24) + self.contacts * timedelta(seconds=0.06)
         return max(4, ceil(SENDS_PER_CONTACT * contacts * (self.pace.window / sending)))
 
     @property
@@ -181,8 +181,8 @@ class Scenario:
             "DISPATCH_ENQUEUED_STALE": timedelta(seconds=8),
             "DISPATCH_RECEIVED_STALE": timedelta(seconds=3),
         }
-        seconds = {name: str(value.total_seconds()) for name, value in durations.items()}
-        return {**seconds, "GATEWAY_DEVELOPMENT": "true", **self.overrides}
+        spelled = {name: f"PT{value.total_seconds()}S" for name, value in durations.items()}
+        return {**spelled, "GATEWAY_DEVELOPMENT": "true", **self.overrides}
 
 
 def _message(name: str, edges: Mapping[str, str], wait: timedelta) -> dict[str, Any]:

@@ -57,8 +57,15 @@ class Screen:
             self._stack.enter_context(self._live)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._stack.close()
+        if kind is not None and issubclass(kind, Exception):
+            self._complain()
+
+    @property
+    def seconds(self) -> float:
+        """Since the demo was started."""
+        return time.monotonic() - self._began
 
     def say(self, service: str, line: str) -> None:
         """Keep a line of a service's output."""
@@ -68,10 +75,10 @@ class Screen:
 
     def tell(self, happened: str) -> None:
         """Something happened in the run."""
-        line = f"{time.monotonic() - self._began:5.0f} s  {happened}"
+        line = f"{self.seconds:5.0f} s  {happened}"
         self._told.append(line)
         if self._live is None:
-            self._progress.print(line)
+            self._progress.print(line, soft_wrap=True)
 
     def show(self, glance: Glance, refusals: int) -> None:
         """How things stand."""
@@ -95,10 +102,8 @@ class Screen:
             self._console.print("[green]ok[/]: Postgres and the provider's log agree, and every bound holds.")
         for sentence in verdict.broken:
             self._console.print(Text.assemble(("not ok ", "red"), sentence))
-        if not verdict.ok and self._troubles:
-            self._progress.print("What the services complained of last:")
-            for line in self._troubles:
-                self._progress.print(line, markup=False)
+        if not verdict.ok:
+            self._complain()
         if self._as_json:
             sys.stdout.write(json.dumps(verdict.as_json()) + "\n")
             sys.stdout.flush()
@@ -115,13 +120,18 @@ class Screen:
         ):
             self._console.print(f"  {line}", markup=False, soft_wrap=True)
 
+    def _complain(self) -> None:
+        """Tell what else there is to know when something is wrong."""
+        for line in self._troubles:
+            self._progress.print(line, markup=False, soft_wrap=True)
+
     def _board(self, glance: Glance, refusals: int) -> RenderableType:
         table = Table("tenant", *_COLUMNS)
         for row in glance.tenants:
             table.add_row(row.name, *(str(getattr(row, name)) for name in _COLUMNS))
         jobs = glance.jobs
         line = (
-            f"{time.monotonic() - self._began:.0f} s   jobs: {jobs.waiting} waiting, {jobs.delayed} delayed, "
+            f"{self.seconds:.0f} s   jobs: {jobs.waiting} waiting, {jobs.delayed} delayed, "
             f"{jobs.active} active   refused by limits: {refusals}"
         )
         return Group(table, line, *self._told)
