@@ -17,9 +17,12 @@ from sqlalchemy import text
 
 from services.gateway.app import Gateway, assemble
 from services.gateway.settings import GatewaySettings
+from shared.child import free_port
+from shared.limits.limiter import RateLimiter
 from shared.queue.types import NewJob
+from shared.redis.client import connect
 from shared.sealing import Purpose, Sealer
-from shared.settings import DatabaseSettings, PublicSettings, TimeoutSettings
+from shared.settings import DatabaseSettings, PublicSettings, RedisSettings, TimeoutSettings
 from shared.store import api_keys, endpoints, tenants
 from shared.store.database import Database
 
@@ -101,6 +104,7 @@ def settings(database_url: str, **changes: Any) -> GatewaySettings:
             "development": True,
             "database": DatabaseSettings(url=database_url.replace("+asyncpg", "")),
             "public": PublicSettings(public_url=PUBLIC_URL, secret_key=SECRET),
+            "redis": RedisSettings(url=f"redis://127.0.0.1:{free_port()}/0"),  # nobody is there
             "timeouts": TimeoutSettings(insert_timeout=timedelta(seconds=5)),
             **changes,
         }
@@ -118,7 +122,8 @@ async def serving(
         for job in jobs:
             told.put_nowait(job)
 
-    gateway = assemble(chosen, enqueue or tell)
+    redis = connect(chosen.redis, role="limits")
+    gateway = assemble(chosen, enqueue or tell, RateLimiter(redis, prefix=chosen.redis.prefix))
     database = Database(chosen.database)
     try:
         async with gateway.running():
@@ -127,6 +132,7 @@ async def serving(
                 yield Running(gateway, client, database, told)
     finally:
         await database.close()
+        await redis.aclose()
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:

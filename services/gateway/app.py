@@ -10,8 +10,10 @@ from services.gateway.housekeeping import housekeeping
 from services.gateway.http import application
 from services.gateway.listener import Listener
 from services.gateway.settings import GatewaySettings
+from services.gateway.trials import Trials
 from services.gateway.webhooks import Webhooks
 from shared.jobs import WEBHOOKS
+from shared.limits.limiter import RateLimiter
 from shared.loop import Loop
 from shared.metrics import Metrics
 from shared.process import App
@@ -49,7 +51,7 @@ def build(settings: GatewaySettings) -> App:
     """The service: a gateway that announces deliveries to the queue of webhooks."""
     redis = connect(settings.redis, role="gateway")
     queue = Queue(redis, WEBHOOKS, prefix=settings.redis.prefix, partitions=settings.engine.partitions)
-    gateway = assemble(settings, queue.enqueue)
+    gateway = assemble(settings, queue.enqueue, RateLimiter(redis, prefix=settings.redis.prefix))
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
@@ -62,21 +64,25 @@ def build(settings: GatewaySettings) -> App:
     return App(name="gateway", parts=[running()], metrics=gateway.metrics, ready=gateway.heartbeat.ready)
 
 
-def assemble(settings: GatewaySettings, enqueue: Callable[[Sequence[NewJob]], Awaitable[object]]) -> Gateway:
-    """A gateway that tells `enqueue` which deliveries wait."""
+def assemble(
+    settings: GatewaySettings,
+    enqueue: Callable[[Sequence[NewJob]], Awaitable[object]],
+    limiter: RateLimiter,
+) -> Gateway:
+    """A gateway that tells `enqueue` which deliveries wait, and counts test sends by `limiter`."""
     metrics = Metrics.create()
     database, inbox = Database(settings.database), Database(_inbox(settings))
-    provider = open_client(connections=4)
+    http_client = open_client(connections=4)
     announcer = Announcer(enqueue, settings.announced_ahead, metrics.unannounced)
     webhooks = Webhooks(settings, inbox, announcer, metrics)
     return Gateway(
         metrics,
-        (database.close, inbox.close, provider.aclose),
+        (database.close, inbox.close, http_client.aclose),
         announcer,
         Heartbeat(inbox, settings.beat, settings.timeouts.gateway_silence, settings.private.ready_within),
         housekeeping(database),
         Listener(
-            application(settings, webhooks, database, provider),
+            application(settings, webhooks, database, http_client, Trials(limiter)),
             settings.host,
             settings.port,
             settings.connections,

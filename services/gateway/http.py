@@ -15,6 +15,7 @@ from services.gateway.api.shapes import connection_of, page_of, tenant_of
 from services.gateway.callers import Authenticate
 from services.gateway.settings import GatewaySettings
 from services.gateway.transactions import Transaction
+from services.gateway.trials import Trials
 from services.gateway.webhooks import PREFIX, Webhooks
 from shared.campaigns.transitions import Transitions
 from shared.campaigns.unsubscribe import Unsubscribe
@@ -22,12 +23,16 @@ from shared.store.database import Database
 
 
 def application(
-    settings: GatewaySettings, webhooks: Webhooks, database: Database, provider: httpx.AsyncClient
+    settings: GatewaySettings,
+    webhooks: Webhooks,
+    database: Database,
+    http_client: httpx.AsyncClient,
+    trials: Trials,
 ) -> ASGIApp:
-    """Everything that answers on the public port; `provider` is the client that test sends go out by."""
+    """Everything that answers on the public port; test sends go out by `http_client`."""
     framework = Litestar(
         route_handlers=[api.router(), *unsubscribe.ROUTES],
-        dependencies=_dependencies(settings, provider),
+        dependencies=_dependencies(settings, http_client, trials),
         middleware=[
             Authenticate(database, settings.believe),
             Transaction(database, settings.max_bytes, settings.read_timeout),
@@ -49,7 +54,9 @@ def application(
     return public
 
 
-def _dependencies(settings: GatewaySettings, provider: httpx.AsyncClient) -> dict[str, Provide]:
+def _dependencies(
+    settings: GatewaySettings, http_client: httpx.AsyncClient, trials: Trials
+) -> dict[str, Provide]:
     """What handlers ask for by name."""
     transitions = Transitions(settings.timeouts)
     kept = {
@@ -57,7 +64,8 @@ def _dependencies(settings: GatewaySettings, provider: httpx.AsyncClient) -> dic
         "tokens": Unsubscribe(settings.public),
         "transitions": transitions,
         "graphs": transitions.graphs,
-        "provider": provider,
+        "http_client": http_client,
+        "trials": trials,
     }
     of_request: dict[str, Callable[..., object]] = {
         "tenant_id": tenant_of,

@@ -49,6 +49,7 @@ _WORDS = {
     409: "conflict",
     413: "too_large",
     422: "unprocessable",
+    429: "too_many",
     503: "unavailable",
 }
 
@@ -108,6 +109,8 @@ def _problem(status: int, message: str, path: str | None) -> Problem:
 def _headers(status: int) -> dict[str, str]:
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         return {"retry-after": RETRY_AFTER}
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return {"retry-after": "60"}
     if status == HTTPStatus.UNAUTHORIZED:
         return {"www-authenticate": "Bearer"}
     if status in (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_TIMEOUT):

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from shared.providers import mailbox
+from shared.settings import RedisSettings
 from shared.store import api_keys
 from shared.store.api_keys import Scope
 from tests.gateway import Running, Tenant, eventually, serving, settings
@@ -182,11 +183,12 @@ async def test_a_body_over_the_cap_is_413(database_url: str) -> None:
 async def test_a_list_goes_on_where_the_page_before_ended(api: Api) -> None:
     ids = await api.contacts(5)
     seen: list[str] = []
-    after = ""
-    while after is not None:
-        page = (await api("GET", f"/contacts?limit=2{after and f'&after={after}'}")).json()
+    path = "/contacts?limit=2"
+    page = (await api("GET", path)).json()
+    seen += [item["id"] for item in page["items"]]
+    while page["next"]:
+        page = (await api("GET", f"{path}&after={page['next']}")).json()
         seen += [item["id"] for item in page["items"]]
-        after = page["next"]
     assert seen == sorted(ids)
 
 
@@ -478,11 +480,24 @@ async def test_a_preview_renders_for_a_contact_or_a_sample_and_names_what_is_mis
     assert problem(await api("POST", path, {"nodeId": "hello"}))[:2] == (400, "invalid")
 
 
-async def test_a_test_send_goes_to_ones_own_address_and_leaves_no_trace(gateway: Running, api: Api) -> None:
+@pytest.fixture
+async def counting(database_url: str, valkey_url: str) -> AsyncIterator[Running]:
+    """A gateway with a Redis."""
+    async with serving(settings(database_url, redis=RedisSettings(url=valkey_url))) as running:
+        yield running
+
+
+async def trial(api: Api) -> tuple[str, dict[str, str]]:
+    """Where a test send is asked for, and what is asked; the mailbox is empty."""
     campaign, [contact] = await api.campaign(), await api.contacts()
-    path = f"/campaigns/{campaign['id']}/test-sends"
-    wanted = {"nodeId": "hello", "contactId": contact, "to": "Me@Example.com"}
     mailbox.kept.clear()
+    path = f"/campaigns/{campaign['id']}/test-sends"
+    return path, {"nodeId": "hello", "contactId": contact, "to": "Me@Example.com"}
+
+
+async def test_a_test_send_goes_to_ones_own_address_and_leaves_no_trace(counting: Running) -> None:
+    gateway, api = counting, Api(counting, await counting.tenant())
+    path, wanted = await trial(api)
     sent = await api.made(path, wanted)
     assert sent["outcome"] == "accepted"
     [message] = mailbox.kept
@@ -501,6 +516,21 @@ async def test_a_test_send_goes_to_ones_own_address_and_leaves_no_trace(gateway:
     )
     assert problem(await api("POST", path, wanted)) == (409, "conflict", None)
     assert len(mailbox.kept) == 1
+
+
+async def test_test_sends_have_a_limit_of_their_own(counting: Running) -> None:
+    api = Api(counting, await counting.tenant())
+    path, wanted = await trial(api)
+    for _ in range(20):
+        assert (await api("POST", path, wanted)).status_code == 200
+    assert problem(await api("POST", path, wanted)) == (429, "too_many", None)
+    assert len(mailbox.kept) == 20
+
+
+async def test_without_redis_nothing_is_sent_as_a_test(api: Api) -> None:
+    path, wanted = await trial(api)
+    assert problem(await api("POST", path, wanted)) == (503, "unavailable", None)
+    assert not mailbox.kept
 
 
 async def test_enrolment_answers_for_each_contact_and_counts_tell_where_they_are(api: Api) -> None:

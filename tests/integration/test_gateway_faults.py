@@ -55,6 +55,11 @@ async def waiting(queue: Queue, count: int) -> bool:
     return (await queue.counts(0)).waiting >= count
 
 
+def unannounced(gateway: Running) -> float:
+    [metric] = gateway.gateway.metrics.unannounced.collect()
+    return float(metric.samples[0].value)
+
+
 def state_of(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
@@ -89,7 +94,7 @@ async def test_with_redis_away_posts_are_stored_and_the_unannounced_counted(data
         answers = [await post(gateway, key, endpoint, f"{n}") for n in range(3)]
         assert [answer.status_code for answer in answers] == [204] * 3
         assert await gateway.rows("select count(*) from deliveries where state = 'received'") == [(3,)]
-    assert gateway.gateway.metrics.unannounced.collect()[0].samples[0].value == 3
+    assert unannounced(gateway) == 3
 
 
 async def test_a_full_line_drops_what_does_not_fit_and_answers_all_the_same(database_url: str) -> None:
@@ -103,7 +108,7 @@ async def test_a_full_line_drops_what_does_not_fit_and_answers_all_the_same(data
         answers = [await post(gateway, key, endpoint, f"{n}") for n in range(5)]
         assert [answer.status_code for answer in answers] == [204] * 5
         assert len(await gateway.rows("select 1 from deliveries")) == 5
-        assert gateway.gateway.metrics.unannounced.collect()[0].samples[0].value == 3
+        assert unannounced(gateway) == 3
         gate.set()
 
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from shared.settings import RedisSettings
 from tests.gateway import Running, serving, settings
 from tests.integration.test_gateway_api import GRAPH, Api
 
@@ -34,8 +35,8 @@ NASTY: tuple[Any, ...] = (
 
 
 @pytest.fixture
-async def gateway(database_url: str) -> AsyncIterator[Running]:
-    async with serving(settings(database_url)) as running:
+async def gateway(database_url: str, valkey_url: str) -> AsyncIterator[Running]:
+    async with serving(settings(database_url, redis=RedisSettings(url=valkey_url))) as running:
         yield running
 
 

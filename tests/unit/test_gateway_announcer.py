@@ -20,7 +20,8 @@ def counter() -> Counter:
 
 
 def dropped(count: Counter) -> float:
-    return count.collect()[0].samples[0].value
+    [metric] = count.collect()
+    return float(metric.samples[0].value)
 
 
 class Queue:

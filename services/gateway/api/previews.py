@@ -16,6 +16,7 @@ from services.gateway import addresses
 from services.gateway.api.installation import Here, Installation
 from services.gateway.api.shapes import Connection, Id, Shape, TenantId, Word
 from services.gateway.problems import Refused
+from services.gateway.trials import Trials
 from shared.campaigns import messages
 from shared.campaigns.graph import Graph, SendNode
 from shared.campaigns.messages import Content
@@ -31,8 +32,10 @@ from shared.store.ids import uuid7
 
 _SEND_WITHIN = timedelta(seconds=10)
 
-Provider = NamedDependency[httpx.AsyncClient]
+Client = NamedDependency[httpx.AsyncClient]
 """The client that test sends go out by."""
+Counted = NamedDependency[Trials]
+"""What limits them."""
 
 
 class Sample(Shape):
@@ -108,13 +111,15 @@ async def test_send(
     tenant_id: TenantId,
     connection: Connection,
     installation: Here,
-    provider: Provider,
+    http_client: Client,
+    trials: Counted,
 ) -> TestSend:
     """Send one message to an address of your own, now.
 
     It goes straight to the sender's provider, is marked as a test, and belongs to no enrolment: nothing is
-    recorded, no rate limit is charged, and what the provider posts about it matches nothing. It is refused
-    while the sender is closed, and to an address to which everything is suppressed.
+    recorded, no limit of the campaign is charged (there may be 20 a minute), and what the provider posts
+    about it matches nothing. It is refused while the sender is closed, and to an address to which everything
+    is suppressed.
     """
     campaign = await campaign_rows.get(connection, tenant_id, campaign_id)
     node = _send(campaign, data.node_id)
@@ -125,10 +130,11 @@ async def test_send(
         raise Conflict("The sender is closed: GET it to see why.")
     content = await _rendered(connection, tenant_id, campaign, node, data, installation)
     message = _message(sender, node, recipient, content)
+    await trials.admit(tenant_id)
     sealed = await senders.sealed_account(connection, tenant_id, sender_id)
     plain = installation.credentials.open(bytes(sealed.credentials))
     account = ProviderAccount(sealed.provider, json.loads(plain or b"{}"), sealed.base_url)
-    outcome = await PROVIDERS[sealed.provider].send(provider, account, message, _SEND_WITHIN)
+    outcome = await PROVIDERS[sealed.provider].send(http_client, account, message, _SEND_WITHIN)
     return TestSend(outcome=outcome.kind, message_id=outcome.message_id, reason=outcome.reason)
 
 
