@@ -23,7 +23,8 @@ def redis_settings(url: str, **changes: Any) -> RedisSettings:
 
 
 def engine_settings(**changes: Any) -> EngineSettings:
-    short = {"lease": SOON * 4, "renew": SOON, "reap_every": SOON}
+    # Short, but longer than a busy machine's pauses.
+    short = {"lease": SOON * 50, "renew": SOON * 10, "reap_every": SOON}
     return EngineSettings(**(short | changes))
 
 

@@ -62,6 +62,7 @@ class Consumer:
         self._room = asyncio.Event()  # a slot is free, and a partition is cold
         self._changed = asyncio.Event()  # a handler ended, or a visit did
         self._draining = False
+        self._visiting = False
         self._unsure = False
         self._visits = Loop("visits", self._visit, every=_LOOK)
         self._listening = Loop("listening", self._listen, every=_AT_ONCE)
@@ -88,6 +89,15 @@ class Consumer:
         partition = self._next_partition()
         if partition is None:
             return False
+        self._visiting = True
+        try:
+            await self._settle_and_claim(partition)
+        finally:
+            self._visiting = False
+            self._changed.set()
+        return True
+
+    async def _settle_and_claim(self, partition: int) -> None:
         # The last visit may have claimed without our hearing of it: until one is answered, claim no more.
         slots = 0 if self._unsure else self._free_slots()
         ended = self._take_ended(partition)
@@ -103,8 +113,6 @@ class Consumer:
         self._books.settled(ended, words)
         if claimed is not None:
             await self._take_in(partition, claimed, slots, sent)
-        self._changed.set()
-        return True
 
     def _next_partition(self) -> int | None:
         """The next in turn with something to settle, or with work where a slot is free."""
@@ -252,9 +260,12 @@ class Consumer:
         for held in list(self._held):
             log.warning("job.cut_short", job_id=held.context.id, committed=held.context.committed)
             held.stop(Stop.SHUTDOWN)
-        await self._until(lambda: not self._held and not any(self._ended), _SETTLING)
+        await self._until(self._is_empty, _SETTLING)
         if left := len(self._held) + sum(map(len, self._ended)):
             log.error("jobs.left", jobs=left)  # their leases lapse, and they run again elsewhere
+
+    def _is_empty(self) -> bool:
+        return not self._held and not any(self._ended) and not self._visiting
 
     async def _until(self, done: Callable[[], bool], longest: timedelta) -> None:
         with suppress(TimeoutError):
