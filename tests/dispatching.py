@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from redis.asyncio import Redis
 
@@ -19,8 +20,10 @@ from shared.queue.queue import Queue
 from shared.queue.types import ClaimedJob
 from shared.redis.client import connect
 from shared.settings import DispatchSettings, LimitSettings, RedisSettings
+from shared.store import limit_overrides
 from shared.store.database import Database
 from tests.journeys import TIMEOUTS as TIMEOUT_SETTINGS
+from tests.journeys import World
 
 SUBMISSION = timedelta(seconds=50)
 
@@ -114,6 +117,13 @@ async def dispatching(
             yield Replica(database, redis, queues, configuration, openings, rounds)
     finally:
         await redis.aclose()
+
+
+async def limit(world: World, sender_id: UUID | None = None, **limits: int) -> None:
+    """Override limits of mail, of the tenant or of a sender."""
+    await world.database.run(
+        lambda tx: limit_overrides.replace(tx, world.tenant_id, "email", sender_id, limits)
+    )
 
 
 def row_ids(jobs: Sequence[ClaimedJob]) -> list[Any]:

@@ -1,12 +1,31 @@
-"""Dispatch: due rows reach their queues in fair pages, whatever else is due."""
+"""Rounds: due rows reach their queues in fair pages, each once, and none that may not."""
 
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pydantic import SecretStr
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from shared.errors import ForeignInstallation, PartitionMismatch
+from shared.queue.queue import Queue
+from shared.queue.types import Enqueued, NewJob
+from shared.settings import DatabaseSettings, DispatchSettings
+from shared.store import pauses
 from shared.store.database import Database
+from shared.store.notices import Notices
+from shared.store.pauses import Pause
+from shared.store.visits import DUE_CHANNEL
 from tests.dispatching import dispatching, row_ids
-from tests.journeys import World, graph, send, to
+from tests.journeys import World, graph, send, sms, to, wait
+
+HELLO = graph(hello=send(to("done")))
 
 
 async def test_a_due_send_is_enqueued_by_its_id_and_generation(database: Database, valkey_url: str) -> None:
-    world = await World.create(database, graph(hello=send(to("done"))))
+    world = await World.create(database, HELLO)
     await world.enrol()
     async with dispatching(database, valkey_url) as dispatch:
         await dispatch.open()
@@ -17,3 +36,201 @@ async def test_a_due_send_is_enqueued_by_its_id_and_generation(database: Databas
     assert job.id == f"send:{action['id']}:0"
     assert job.lane == f"{world.tenant_id}/email/{world.senders['email']}"
     assert row_ids([job]) == [action["id"]]
+
+
+async def test_a_send_that_is_due_later_stays_where_it_is(database: Database, valkey_url: str) -> None:
+    world = await World.create(database, HELLO)
+    await world.enrol()
+    (action,) = await world.actions()
+    await world.set_action(action["id"], due_at=datetime.now(UTC) + timedelta(hours=1))
+    async with dispatching(database, valkey_url) as dispatch:
+        await dispatch.send_round()
+        assert await world.statuses() == {"send": "pending"}
+        assert await dispatch.claim() == []
+
+
+async def test_a_due_timeout_is_enqueued(database: Database, valkey_url: str) -> None:
+    world = await World.create(database, graph(pause=wait(60, "done")))
+    await world.enrol()
+    (action,) = await world.actions()
+    await world.set_action(action["id"], due_at=datetime.now(UTC))
+    async with dispatching(database, valkey_url) as dispatch:
+        await dispatch.open()
+        while await dispatch.rounds.time_out():
+            pass
+        assert [job.id for job in await dispatch.claim(queue=dispatch.timeouts)] == [
+            f"timeout:{action['id']}:0"
+        ]
+        assert await world.statuses() == {"elapsed": "enqueued"}
+
+
+async def test_a_flood_of_one_tenant_leaves_room_for_another_in_the_same_page(
+    database: Database, valkey_url: str
+) -> None:
+    flood = await World.create(database, HELLO, contacts=80)
+    await flood.enrol()
+    quiet = await World.create(database, HELLO)
+    await quiet.enrol()
+    settings = DispatchSettings(page=30, per_tenant=20)
+    async with dispatching(database, valkey_url, dispatch=settings) as dispatch:
+        assert await dispatch.rounds.send() is False, "neither lane had more than its share to give"
+        taken = Counter(row["status"] for row in await flood.actions())
+        assert await quiet.statuses() == {"send": "enqueued"}
+        assert taken == {"enqueued": 20, "pending": 60}
+
+
+async def test_a_tenant_of_weight_two_gets_twice_the_rows_of_a_page(
+    database: Database, valkey_url: str
+) -> None:
+    worlds = [await World.create(database, HELLO, contacts=40) for _ in range(2)]
+    for world in worlds:
+        await world.enrol()
+    await worlds[1].run("update tenants set weight = 2 where id = :t")
+    settings = DispatchSettings(page=30, per_tenant=20)
+    async with dispatching(database, valkey_url, dispatch=settings) as dispatch:
+        await dispatch.rounds.send()
+        taken = [Counter(row["status"] for row in await world.actions())["enqueued"] for world in worlds]
+    assert sum(taken) == 30
+    assert taken[1] in (19, 20, 21)
+
+
+async def test_two_dispatchers_take_every_row_once(database: Database, valkey_url: str) -> None:
+    world = await World.create(database, HELLO, contacts=60)
+    await world.enrol()
+    settings = DispatchSettings(page=7, per_tenant=7)
+    async with (
+        dispatching(database, valkey_url, dispatch=settings) as one,
+        dispatching(database, valkey_url, dispatch=settings) as two,
+    ):
+        await one.open()
+        await asyncio.gather(one.send_round(), two.send_round())
+        counts = await one.sends.counts(0)
+        actions = await world.actions()
+    assert {(row["status"], row["g"]) for row in actions} == {("enqueued", 0)}
+    assert counts.waiting == 60
+
+
+async def test_a_lane_has_no_more_rows_in_redis_than_it_may(database: Database, valkey_url: str) -> None:
+    world = await World.create(database, HELLO, contacts=30)
+    await world.enrol()
+    settings = DispatchSettings(ahead_min=5, ahead_max=12)
+    async with dispatching(database, valkey_url, dispatch=settings) as dispatch:
+        await dispatch.send_round()
+        assert Counter(row["status"] for row in await world.actions()) == {"enqueued": 12, "pending": 18}
+
+
+async def test_nothing_of_a_paused_tenant_is_enqueued(database: Database, valkey_url: str) -> None:
+    paused, other = await World.create(database, HELLO), await World.create(database, HELLO)
+    await paused.enrol()
+    await other.enrol()
+    await database.run(lambda tx: pauses.add(tx, Pause(None, paused.tenant_id)))
+    async with dispatching(database, valkey_url) as dispatch:
+        await dispatch.send_round()
+    assert await paused.statuses() == {"send": "pending"}
+    assert await other.statuses() == {"send": "enqueued"}
+
+
+async def test_a_suppressed_address_is_skipped_and_takes_the_failed_edge(
+    database: Database, valkey_url: str
+) -> None:
+    world = await World.create(database, HELLO)
+    await world.enrol()
+    await world.run(
+        "insert into suppressions (tenant_id, id, channel, address, scope, reason)"
+        " select :t, id, 'email', email, 'all', 'bounce' from contacts where tenant_id = :t"
+    )
+    async with dispatching(database, valkey_url) as dispatch:
+        await dispatch.open()
+        await dispatch.send_round()
+        assert await dispatch.claim() == []
+    (action,) = await world.actions()
+    assert (action["status"], action["reason"], action["g"]) == ("skipped", "suppressed", 0)
+    assert await world.path() == [("hello", "failed"), ("failed", None)]
+
+
+async def test_a_send_of_a_paused_campaign_is_held(database: Database, valkey_url: str) -> None:
+    world = await World.create(database, HELLO)
+    await world.enrol()
+    await world.run("update campaigns set status = 'paused', paused_at = now() where id = :c")
+    async with dispatching(database, valkey_url) as dispatch:
+        await dispatch.send_round()
+    (action,) = await world.actions()
+    assert (action["status"], action["reason"]) == ("held", "campaign_paused")
+
+
+async def test_an_sms_is_enqueued_with_the_segments_that_its_text_takes(
+    database: Database, valkey_url: str
+) -> None:
+    world = await World.create(database, graph(hello=sms(to("done")) | {"text": "é" * 200}))
+    await world.enrol()
+    async with dispatching(database, valkey_url) as dispatch:
+        await dispatch.open()
+        await dispatch.send_round()
+        (job,) = await dispatch.claim()
+    assert job.cost == 2
+    assert [row["cost"] for row in await world.actions()] == [2]
+
+
+async def test_an_sms_that_names_what_the_contact_has_not_is_skipped(
+    database: Database, valkey_url: str
+) -> None:
+    world = await World.create(
+        database, graph(hello=sms(to("done")) | {"text": "{{ contact.attributes.name }}"})
+    )
+    await world.enrol()
+    async with dispatching(database, valkey_url) as dispatch:
+        await dispatch.send_round()
+    (action,) = await world.actions()
+    assert action["status"] == "skipped"
+    assert action["reason"].startswith("render: ") and "name" in action["reason"]
+    assert await world.path() == [("hello", "failed"), ("failed", None)]
+
+
+class Away(Queue):
+    """Takes jobs, and then does not answer."""
+
+    async def enqueue(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
+        await super().enqueue(jobs)
+        raise RedisConnectionError
+
+
+async def test_rows_that_redis_did_not_take_for_sure_go_back_and_their_jobs_can_do_nothing(
+    database: Database, valkey_url: str
+) -> None:
+    world = await World.create(database, HELLO, contacts=3)
+    await world.enrol()
+    async with dispatching(database, valkey_url, queue=Away) as dispatch:
+        with pytest.raises(RedisConnectionError):
+            await dispatch.rounds.send()
+    assert {(row["status"], row["g"]) for row in await world.actions()} == {("pending", 1)}
+
+
+async def test_an_enrolment_is_noticed_at_once(database: Database, database_url: str) -> None:
+    world = await World.create(database, HELLO)
+    told = asyncio.Event()
+    settings = DatabaseSettings(url=SecretStr(database_url))
+    async with Notices(settings, DUE_CHANNEL, told.set), asyncio.timeout(20):
+        await told.wait()  # that it listens
+        told.clear()
+        await world.enrol()
+        await told.wait()
+
+
+async def test_a_dispatcher_with_another_number_of_partitions_refuses_to_start(
+    database: Database, valkey_url: str
+) -> None:
+    async with dispatching(database, valkey_url, partitions=2):
+        pass
+    with pytest.raises(PartitionMismatch, match="set QUEUE_PARTITIONS to 2"):
+        async with dispatching(database, valkey_url, partitions=3):
+            pass
+
+
+async def test_a_dispatcher_on_another_installations_redis_refuses_to_start(
+    database: Database, valkey_url: str
+) -> None:
+    async with dispatching(database, valkey_url) as dispatch:
+        await dispatch.redis.set("outreach:installation", "another's")
+    with pytest.raises(ForeignInstallation):
+        async with dispatching(database, valkey_url):
+            pass
