@@ -14,7 +14,6 @@ import structlog
 from services.timeout.rules import Decision, Verdict, decide
 from shared.campaigns.compiled import Compiled
 from shared.campaigns.graphs import Version
-from shared.campaigns.moves import still_here
 from shared.campaigns.transitions import Effect, Move, Moved, Transitions
 from shared.coalesce import or_separately
 from shared.jobs import TimeoutResult
@@ -25,7 +24,6 @@ from shared.store.database import AsyncConnection, Database
 from shared.store.events import NewEvent
 from shared.store.ids import uuid7
 from shared.store.timeouts import Answer, Settled, TimeoutClaim, TimeoutFacts
-from shared.store.visits import Visit
 
 log = structlog.get_logger()
 
@@ -96,7 +94,8 @@ class Processor:
         leaving: set[UUID] = set()
         for facts in firing:
             graph, found = graphs[_version(facts)], answers.get(facts.visit_id, ())
-            if not _here(locked.get(facts.visit_id)) or facts.visit_id in leaving:
+            visit = locked.get(facts.visit_id)
+            if visit is None or not visit.here or visit.id in leaving:
                 decisions[facts] = Decision(Verdict.CANCEL, "moved_on")
             elif any(answered(facts, answer, graph) for answer in found):
                 decisions[facts] = Decision(Verdict.CANCEL, "answered")
@@ -127,10 +126,6 @@ def answered(facts: TimeoutFacts, answer: Answer, graph: Compiled) -> bool:
     """Whether an open or click happened in time, and speaks against this timeout."""
     in_time = answer.occurred_at <= facts.scheduled_at
     return in_time and facts.event_type in graph.answered(facts.node_id, answer.type, answer.automated)
-
-
-def _here(visit: Visit | None) -> bool:
-    return visit is not None and still_here(visit)
 
 
 def _version(facts: TimeoutFacts) -> Version:

@@ -78,11 +78,6 @@ class Doubt:
 NOTHING = Moved(Effect.NONE)
 
 
-def still_here(visit: Visit) -> bool:
-    """The compare-and-set: nobody left this visit. It is locked, so this stays true until we leave it."""
-    return visit.left_at is None
-
-
 class Plan:
     """What becomes of a set of moves: `decide` first, then `turn` what is in doubt."""
 
@@ -101,7 +96,7 @@ class Plan:
             visit = self._visits.get(move.visit_id)
             if visit is None or visit.id in self.leaving:
                 continue
-            if still_here(visit):
+            if visit.here:
                 self._leave(index, visit, move, visit)
             elif self._may_turn(visit, move):
                 self.doubts.append(Doubt(index, move, visit))

@@ -13,7 +13,7 @@ from uuid import UUID
 from shared.campaigns import moves as plans
 from shared.campaigns.compiled import Compiled, On
 from shared.campaigns.graphs import Graphs
-from shared.campaigns.moves import Effect, Move, Moved, Plan, still_here, version
+from shared.campaigns.moves import Effect, Move, Moved, Plan, version
 from shared.settings import TimeoutSettings
 from shared.store import visits as store
 from shared.store.database import AsyncConnection
@@ -77,10 +77,7 @@ class Transitions:
         plan = Plan(visits, await self.graphs.load(tx, map(version, visits.values())))
         new = [visit for visit in visits.values() if visit.accepted_at is None]
         timeouts = [
-            timeout
-            for visit in new
-            if still_here(visit)
-            for timeout in self._timeouts(visit, plan.graph(visit))
+            timeout for visit in new if visit.here for timeout in self._timeouts(visit, plan.graph(visit))
         ]
         if new:
             await store.accept(tx, {key: told[key].at for key in _keys(new)}, timeouts)

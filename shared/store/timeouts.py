@@ -10,6 +10,7 @@ from sqlalchemy.types import Interval
 
 from shared.jobs import TIMEOUTS
 from shared.store.database import AsyncConnection
+from shared.store.sends import CLAIMED
 from shared.store.sets import columns
 from shared.store.visits import Key
 
@@ -74,9 +75,6 @@ class Settled(NamedTuple):
     due_at: datetime | None
     watermark: str | None
 
-
-CLAIMED = "a.status = 'enqueued' and a.g = wanted.g"
-"""The generation check: a job whose row has moved on may do nothing to it."""
 
 _WANTED = """
 unnest(cast(:tenant_id as uuid[]), cast(:id as uuid[]), cast(:g as int[])) as wanted (tenant_id, id, g)"""

@@ -24,7 +24,7 @@ DUE_CHANNEL = "outreach_due"
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A locked visit; `left_at` None: the contact is here."""
+    """A locked visit."""
 
     tenant_id: UUID
     id: UUID
@@ -37,6 +37,11 @@ class Visit:
     left_at: datetime | None
     edge: str | None
     accepted_at: datetime | None
+
+    @property
+    def here(self) -> bool:
+        """The compare-and-set: nobody left this visit. It is locked, so this stays true until we leave it."""
+        return self.left_at is None
 
 
 @dataclass(frozen=True, slots=True)

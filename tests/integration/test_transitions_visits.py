@@ -8,6 +8,7 @@ import pytest
 from shared.campaigns.compiled import Taken
 from shared.campaigns.moves import NOTHING, Effect, Moved
 from shared.store.database import Database
+from shared.store.visits import Visit
 from tests.journeys import TIMEOUTS, World, graph, send, sms, statements, to, wait
 
 NOW = datetime.now(UTC)
@@ -242,7 +243,7 @@ async def test_two_batches_same_contact_at_once_move_it_once(database: Database)
 async def test_without_the_compare_and_set_a_visit_would_be_left_twice(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("shared.campaigns.moves.still_here", lambda visit: True)
+    monkeypatch.setattr(Visit, "here", property(lambda self: True))
     world = await World.create(database, DRIP)
     await world.enrol()
     hello = (await world.current())["id"]
