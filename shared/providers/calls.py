@@ -93,8 +93,9 @@ async def post(
                 received += chunk
                 if len(received) > MAX_ANSWER_BYTES:
                     break
-    except (httpx.RequestError, OSError) as error:
+    except (httpx.RequestError, OSError, AttributeError) as error:
         # OSError: the deadline (TimeoutError), and ssl.SSLError, which httpcore does not map once connected.
+        # AttributeError: on uvloop anyio asks for the peer of a transport that a reset has already taken.
         if response is None:
             kind = Outcome.UNKNOWN if body.handed_over else Outcome.NOT_CONNECTED
             return SendOutcome(kind, reason=type(error).__name__)

@@ -1,4 +1,4 @@
-"""When a rate limit ends; every other part of a call is an integration test."""
+"""When a rate limit ends, and a fault of a library; every other part of a call is an integration test."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.providers.calls import DEFAULT_WAIT, MAX_WAIT, MIN_WAIT, reopening
+from shared.providers.base import Outcome, SendOutcome
+from shared.providers.calls import DEFAULT_WAIT, MAX_WAIT, MIN_WAIT, judge_status, post, reopening
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -52,3 +53,16 @@ def test_a_rate_limit_always_ends_within_bounds(reset: str | None, after: str | 
     given_headers = {"x-ratelimit-reset": reset, "retry-after": after}
     headers = {name: value for name, value in given_headers.items() if value is not None}
     assert MIN_WAIT <= reopening(headers, NOW) - NOW <= MAX_WAIT
+
+
+class _Taken(httpx.AsyncBaseTransport):
+    """A connection that was reset before anything was written, as anyio meets it on uvloop."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        raise AttributeError("'NoneType' object has no attribute 'getpeername'")
+
+
+async def test_a_reset_that_takes_the_transport_before_the_write_counts_as_not_connected() -> None:
+    async with httpx.AsyncClient(transport=_Taken()) as client:
+        outcome = await post(client, "http://localhost/", {}, b"{}", timedelta(seconds=1), judge_status)
+    assert outcome == SendOutcome(Outcome.NOT_CONNECTED, reason="AttributeError")
