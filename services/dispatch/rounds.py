@@ -59,7 +59,7 @@ class Round:
 
     def turned(self, taken: Taken) -> bool:
         """Whether to take another page at once: there are more lanes, or this round had a full page."""
-        self._full |= len(taken.rows) >= self._settings.page
+        self._full |= taken.full
         self._after = taken.last
         if self._after is not None:
             return True

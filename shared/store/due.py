@@ -38,10 +38,14 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The ids taken, and the last lane looked at; None when no lane was left out."""
+    """The ids taken, and the last lane looked at; None when no lane was left out.
+
+    `full`: the page, or what a lane may have of it, was used up, so there may be more.
+    """
 
     rows: Sequence[tuple[UUID, UUID]]
     last: Lane | None
+    full: bool
 
 
 # A loose index scan: one probe a lane, however many rows each has.
@@ -90,7 +94,8 @@ _PAGE = text(f"""
             and (k.sender_id is null or k.sender_id = s.id) and (k.until is null or k.until > now())
     )
 ), picked as (
-    select due.tenant_id, due.id, row_number() over (order by due.turn, due.due_at) as place
+    select due.tenant_id, due.id, row_number() over (order by due.nth / lanes.weight, due.due_at) as place,
+        due.nth = :per_lane * lanes.weight as "full"
     from allowed lanes
     cross join lateral (
         select count(*) as rows from (
@@ -101,7 +106,7 @@ _PAGE = text(f"""
         ) y
     ) enqueued
     cross join lateral (
-        select a.tenant_id, a.id, a.due_at, row_number() over (order by a.due_at) / lanes.weight as turn
+        select a.tenant_id, a.id, a.due_at, row_number() over (order by a.due_at) as nth
         from scheduled_actions a
         where a.status = 'pending' and a.kind = :kind and a.due_at <= now()
             and a.tenant_id = lanes.tenant_id and a.lane_id = lanes.lane_id
@@ -113,7 +118,8 @@ select
     coalesce((select array_agg(tenant_id) from (select * from picked where place <= :rows) p), '{{}}'),
     coalesce((select array_agg(id) from (select * from picked where place <= :rows) p), '{{}}'),
     (select count(*) from lanes),
-    (select array[tenant_id, lane_id] from lanes order by n desc limit 1)
+    (select array[tenant_id, lane_id] from lanes order by n desc limit 1),
+    (select coalesce(bool_or("full" or place >= :rows), false) from picked)
 """)
 
 _FIRST = UUID(int=0)
@@ -140,10 +146,11 @@ async def page(connection: AsyncConnection, page: Page) -> Taken:
             },
         )
     ).one()
-    tenant_ids, ids, lanes, last = row
+    tenant_ids, ids, lanes, last, full = row
     return Taken(
         list(zip(tenant_ids, ids, strict=True)),
         (last[0], last[1]) if lanes == page.lanes and last else None,
+        full,
     )
 
 
