@@ -79,16 +79,16 @@ class JobBroker(BaseRedisBroker):
     @asynccontextmanager
     async def consuming(self) -> AsyncIterator[Queue]:
         """The queue on connections for a worker: one for claims, one to wait on."""
-        # No silent retry: a claim without an answer may have been done, and the consumer minds that.
+        # The consumer's loops try again themselves, and say so.
         once = self.redis.model_copy(update={"retries": 0})
-        async with connect(once, role="worker") as claims, connect(once, role="waiting") as waiting:
-            yield Queue(
-                claims,
-                self.spec,
-                prefix=self.redis.prefix,
-                partitions=self.engine.partitions,
-                waiting=waiting,
-            )
+        # Not entered, which would connect: a worker starts without Redis, and waits for it.
+        claims, waiting = connect(once, role="worker"), connect(once, role="waiting")
+        place = {"prefix": self.redis.prefix, "partitions": self.engine.partitions}
+        try:
+            yield Queue(claims, self.spec, waiting=waiting, **place)
+        finally:
+            await claims.aclose()
+            await waiting.aclose()
 
     async def shutdown(self) -> None:
         """Close what startup and use have opened."""

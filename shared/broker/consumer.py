@@ -63,7 +63,6 @@ class Consumer:
         self._changed = asyncio.Event()  # a handler ended, or a visit did
         self._draining = False
         self._visiting = False
-        self._unsure = False
         self._visits = Loop("visits", self._visit, every=_LOOK)
         self._listening = Loop("listening", self._listen, every=_AT_ONCE)
         self._chores = (
@@ -98,17 +97,13 @@ class Consumer:
         return True
 
     async def _settle_and_claim(self, partition: int) -> None:
-        # The last visit may have claimed without our hearing of it: until one is answered, claim no more.
-        slots = 0 if self._unsure else self._free_slots()
-        ended = self._take_ended(partition)
+        slots, ended = self._free_slots(), self._take_ended(partition)
         sent = time.monotonic()
-        self._unsure = True
         try:
             words, claimed = await self._queue.settle(partition, ended, slots)
         except BaseException:
             self._ended[partition].extendleft(reversed(ended))
             raise
-        self._unsure = False
         self._broker.health.answered()
         self._books.settled(ended, words)
         if claimed is not None:

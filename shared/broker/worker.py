@@ -26,7 +26,8 @@ class Worker:
 
     async def __aenter__(self) -> Self:
         self.broker.is_worker_process = True
-        receiver = JobReceiver(self.broker, wait_tasks_timeout=self._grace.total_seconds())
+        await self.broker.startup()
+        receiver = JobReceiver(self.broker, run_startup=False, wait_tasks_timeout=self._grace.total_seconds())
         self._listening = asyncio.create_task(receiver.listen(self._finish), name="receiver")
         return self
 
