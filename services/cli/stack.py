@@ -58,6 +58,7 @@ async def running(
             "OUTREACH_SECRET_KEY": _secret_key(folder),
             "GATEWAY_HOST": "127.0.0.1",
             "GATEWAY_PORT": str(port),
+            "GATEWAY_DEVELOPMENT": "true",  # mailboxes, and providers on this machine
             **settings,
         }
         stack = Stack(postgres, valkey, Fleet(say), environment, environment["OUTREACH_PUBLIC_URL"], {})
