@@ -15,9 +15,9 @@ from shared.settings import DatabaseSettings
 from shared.store import closures, pauses
 from shared.store.database import Database
 from shared.store.pauses import Pause
+from tests.desk import PUBLIC, SETTINGS, Desk, Provider, desk, provider
 from tests.dispatching import Replica, dispatching, limit
 from tests.journeys import World, graph, send, to
-from tests.sending import PUBLIC, SETTINGS, Desk, Provider, desk, provider
 
 FOLLOWED = graph(
     hello=send(
