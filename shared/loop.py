@@ -73,6 +73,7 @@ class Loop:
 
     def cancel(self) -> None:
         """Stop now, in the middle of a step that waits."""
+        self._stopping.set()
         if self._task is not None:
             self._task.cancel()
 

@@ -48,7 +48,7 @@ class Metrics:
             ),
             wait=Histogram(
                 "outreach_job_wait_seconds",
-                "From enqueued, or due, to claimed.",
+                "From enqueued to claimed, delays and retries included.",
                 ["queue"],
                 buckets=_LONG,
                 registry=registry,

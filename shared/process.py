@@ -38,7 +38,7 @@ log = structlog.get_logger()
 Part = AbstractAsyncContextManager[object]
 """Something that starts on entering and stops in order on leaving: a `Loop`, a `Worker`, a pool."""
 
-_MARGIN = timedelta(seconds=5)  # a part that ends what runs within the grace still has to say so
+_MARGIN = timedelta(seconds=10)  # a part that ends what runs within the grace still has to say so
 
 
 class ProcessSettings(Protocol):

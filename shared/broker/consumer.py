@@ -14,13 +14,14 @@ from datetime import timedelta
 from typing import Self
 
 import structlog
+from redis.exceptions import RedisError
 
 from shared.broker.books import Books
 from shared.broker.broker import JobBroker
 from shared.broker.context import JobContext, enter
 from shared.broker.endings import raised, released
 from shared.broker.held import Held, Stop, renew
-from shared.loop import Loop
+from shared.loop import AWAY, Loop
 from shared.queue.queue import Queue
 from shared.queue.types import Claimed, ClaimedJob, ClaimStatus, Settlement
 
@@ -33,6 +34,8 @@ _BREATH = timedelta(milliseconds=2)  # between two looks at what is overdue and 
 _SETTLING = timedelta(seconds=5)  # for the last settlements of a shutdown
 _AT_ONCE = timedelta(0)
 
+_UNANSWERED: tuple[type[BaseException], ...] = (RedisError, *AWAY, asyncio.CancelledError)
+
 Work = Callable[[JobContext], Awaitable[Settlement]]
 
 
@@ -40,7 +43,7 @@ class Consumer:
     """Works on a queue from entering to leaving; leaving drains.
 
     A drain claims nothing more, gives back what has not started, waits for what runs as long as the grace,
-    then stops it, and settles what ended. After `most` jobs have begun the consumer sets `finish` itself.
+    then stops it, and settles what ended.
     """
 
     def __init__(
@@ -101,7 +104,8 @@ class Consumer:
         sent = time.monotonic()
         try:
             words, claimed = await self._queue.settle(partition, ended, slots)
-        except BaseException:
+        except _UNANSWERED:
+            # For the next visit. What cannot even be sent is not kept: it would hold up all the others.
             self._ended[partition].extendleft(reversed(ended))
             raise
         self._broker.health.answered()

@@ -9,6 +9,7 @@ from taskiq.exceptions import NoResultError, TaskRejectedError
 from shared.broker.context import JobContext
 from shared.errors import Defer, RateLimited, StoreUnavailable, Unrecoverable
 from shared.jobs import QueueSpec
+from shared.queue.checks import LAST_MS
 from shared.queue.types import ClaimedJob, Settlement, Verdict
 
 _LONGEST_REASON = 500
@@ -111,4 +112,5 @@ def _subject(lane: str, scope: str) -> str:
 
 
 def _ms(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)
+    """A time in ms, within what the engine can hold; a time past is now."""
+    return max(0, min(int(moment.timestamp() * 1000), LAST_MS))

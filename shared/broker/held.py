@@ -25,11 +25,12 @@ class Stop(StrEnum):
 class Held:
     """A job under our lease, and the task that works on it."""
 
-    __slots__ = ("context", "partition", "stopped", "task")
+    __slots__ = ("context", "lost", "partition", "stopped", "task")
 
     def __init__(self, context: JobContext, partition: int) -> None:
         self.context = context
         self.partition = partition
+        self.lost = False
         self.stopped: Stop | None = None
         self.task: asyncio.Task[None] | None = None
 
@@ -44,12 +45,13 @@ class Held:
 async def renew(queue: Queue, held: Sequence[Held]) -> None:
     """Hold the jobs for another lease, and stop the handlers of those that are no longer ours."""
     for partition in range(queue.partitions):
-        here = [each for each in held if each.partition == partition]
+        here = [each for each in held if each.partition == partition and not each.lost]
         for at in range(0, len(here), _AT_ONCE):
             batch = here[at : at + _AT_ONCE]
             lost = set(await queue.extend(partition, [each.context.job for each in batch]))
             for each in batch:
                 # One that ended while we asked was settled, and is no loss.
                 if each.context.id in lost and each.task is not None and not each.task.done():
+                    each.lost = True
                     log.warning("lease.lost", job_id=each.context.id, committed=each.context.committed)
                     each.stop(Stop.LEASE_LOST)

@@ -288,6 +288,19 @@ async def test_a_handler_may_say_exactly_how_its_job_ends(
     assert (found.state, found.reason) == (state, reason)
 
 
+async def test_a_settlement_that_cannot_be_sent_holds_up_no_other(valkey_url: str) -> None:
+    async with sending(valkey_url, concurrency=1) as broker:
+
+        @broker.task("tests:odd")
+        async def odd(n: int) -> Any:
+            return Ended(Verdict.COMPLETED, close=("x" * 300, datetime.now(UTC))) if n == 0 else None
+
+        async with working(broker):
+            stuck = await odd.kiq(0)
+            assert (await ended(broker, (await odd.kiq(1)).task_id)).state is JobState.COMPLETED
+            assert (await seen(broker, stuck.task_id)).state is JobState.ACTIVE  # until its lease lapses
+
+
 async def test_what_became_of_jobs_is_counted_with_bounded_labels(valkey_url: str) -> None:
     async with sending(valkey_url) as broker:
 

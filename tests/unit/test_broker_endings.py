@@ -145,5 +145,13 @@ def test_taskiqs_no_result_completes_and_its_requeue_goes_to_the_end_of_the_lane
     )
 
 
+@pytest.mark.parametrize(
+    ("until", "at_ms"),
+    [(datetime.min.replace(tzinfo=UTC), 0), (datetime.max.replace(tzinfo=UTC), 1 << 47)],
+)
+def test_a_time_beyond_what_the_engine_can_hold_is_the_nearest_it_can(until: datetime, at_ms: int) -> None:
+    assert raised(context(), Defer(until), SPEC).at_ms == at_ms
+
+
 def test_released_goes_back_without_a_word_about_its_charge() -> None:
     assert released(context()) == Settlement(JOB, Verdict.RELEASED)

@@ -107,6 +107,23 @@ async def test_leaving_lets_the_step_end_and_cancelling_the_exit_cancels_it() ->
     assert ended == ["whole", "cancelled"]
 
 
+async def test_a_cancelled_loop_stops_also_when_its_step_meets_an_absence_on_the_way_out() -> None:
+    entered = asyncio.Event()
+
+    async def step() -> None:
+        try:
+            entered.set()
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise OSError("gone") from None
+
+    async with Loop("test", step, HOUR) as looping:
+        await entered.wait()
+        entered.clear()
+        looping.cancel()
+    assert not entered.is_set()
+
+
 async def test_leaving_does_not_wait_out_a_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "_FIRST_PAUSE", HOUR)
     script = Script(OSError("gone"), False)
