@@ -26,8 +26,9 @@ OutreachError
 │   ├── InvalidGraph              with a path and a sentence
 │   ├── InvalidTemplate
 │   └── RenderError               a variable is missing
-└── ProviderError
-    └── UnknownProvider
+├── ProviderError
+│   └── UnknownProvider
+└── BenchmarkFailed               what was to be measured did not happen
 """
 
 from datetime import datetime
@@ -165,3 +166,7 @@ class ProviderError(OutreachError):
 
 class UnknownProvider(ProviderError):
     """There is no such provider: use one of those in shared.providers."""
+
+
+class BenchmarkFailed(OutreachError):
+    """What was to be measured did not happen; the benchmark's figures would mean nothing."""

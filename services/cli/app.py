@@ -3,22 +3,27 @@
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import typer
+import uvloop
 from rich.console import Console
 from rich.table import Table
 
 from services.cli import operate
+from services.cli.bench.run import measure
+from services.cli.bench.sizes import FULL, QUICK
+from services.cli.bench.table import table
 from services.cli.demo import demo as run_demo
 from services.cli.dev import dev as run_dev
 from services.cli.operate import in_database
+from shared import log
 from shared.errors import OutreachError
-from shared.settings import DatabaseSettings
+from shared.settings import DatabaseSettings, LogSettings
 from shared.store import api_keys, tenants
 from shared.store.database import AsyncConnection
 from shared.store.migrate import upgrade
@@ -44,10 +49,10 @@ QueueOption = Annotated[str | None, typer.Option("--queue", help="One queue; wit
 TenantOption = Annotated[str | None, typer.Option("--tenant", help="One tenant, by name; without it, all.")]
 
 
-def run(work: Awaitable[T]) -> T:
+def run(work: Awaitable[T], runner: Callable[[Coroutine[Any, Any, T]], T] = asyncio.run) -> T:
     """Run to the end; an error of ours is one line on stderr and status 1."""
     try:
-        return asyncio.run(_awaited(work))
+        return runner(_awaited(work))
     except OutreachError as error:
         typer.echo(f"outreach: {error}", err=True)
         raise typer.Exit(1) from error
@@ -156,6 +161,20 @@ def revoke_key(tenant: str, key_id: UUID) -> None:
 def reopen_sender(tenant: str, sender_id: UUID) -> None:
     """Open a sender that a provider's refusal closed; its waiting sends go on within seconds."""
     run(operate.reopen(tenant, sender_id))
+
+
+@bench_app.command("queue")
+def bench_queue(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array, last on stdout.")] = False,
+    quick: Annotated[bool, typer.Option(help="Every row with few jobs: the figures mean nothing.")] = False,
+) -> None:
+    """Measure the queue engine on a server of its own; about a quarter of an hour."""
+    log.configure("bench", LogSettings())
+    results = run(measure(QUICK if quick else FULL), uvloop.run)
+    if as_json:
+        typer.echo(json.dumps([each.as_json({}) for each in results]))
+    else:
+        typer.echo(table(results, {}))
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
