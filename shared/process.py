@@ -29,9 +29,11 @@ from taskiq import TaskiqEvents, TaskiqState
 
 from shared import log as logging
 from shared.broker import JobBroker, Worker
+from shared.broker.registration import Registration
 from shared.errors import OutreachError
 from shared.metrics import Metrics
-from shared.settings import LogSettings, PrivateSettings
+from shared.settings import LogSettings, PrivateSettings, RedisSettings
+from shared.store.database import Database
 
 log = structlog.get_logger()
 
@@ -62,6 +64,28 @@ class App:
     metrics: Metrics
     ready: Callable[[], bool]
     internal: Mapping[str, Callable[[], Awaitable[object]]] = field(default_factory=dict)
+
+
+class WorkerSettings(ProcessSettings, Protocol):
+    """The parts of a worker's settings that the shell reads."""
+
+    @property
+    def redis(self) -> RedisSettings:
+        """Where the queue is."""
+
+
+def worker_app(
+    name: str, broker: JobBroker, database: Database, settings: WorkerSettings, *parts: Part
+) -> App:
+    """A service that runs a broker's tasks: its parts first, then it registers, then it works."""
+    worker = Worker(broker, settings.private.shutdown_grace)
+    registration = Registration(database, broker.client, settings.redis.prefix, [broker.queue])
+    return App(
+        name,
+        parts=(database, *parts, registration, worker),
+        metrics=broker.metrics,
+        ready=lambda: worker.ready(settings.private.ready_within),
+    )
 
 
 def run(app: App, settings: ProcessSettings) -> None:

@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 from services.dispatch.configuration import Configuration, Place
 from services.dispatch.in_force import usually_ahead
 from services.dispatch.openings import Openings
-from services.dispatch.registration import Registration
 from services.dispatch.rounds import Rounds
+from shared.broker.registration import Registration
 from shared.campaigns.transitions import Transitions
 from shared.jobs import SENDS, TIMEOUTS, WEBHOOKS, parse_job_id
 from shared.queue.queue import Queue

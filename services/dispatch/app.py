@@ -11,10 +11,10 @@ from services.dispatch.gauges import Gauges
 from services.dispatch.housekeeping import housekeeping
 from services.dispatch.in_force import usually_ahead
 from services.dispatch.openings import Openings
-from services.dispatch.registration import Registration
 from services.dispatch.rounds import Rounds
 from services.dispatch.settings import DispatcherSettings
 from services.dispatch.sweeper import JobSweeper, RowSweeper
+from shared.broker.registration import Registration
 from shared.campaigns.transitions import Transitions
 from shared.jobs import SENDS, TIMEOUTS, WEBHOOKS
 from shared.loop import Loop

@@ -1,17 +1,15 @@
 """The send worker, put together."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 from services.send.ledger import Ledger
 from services.send.message import Composer
 from services.send.settings import SendWorkerSettings
 from services.send.worker import Sender
-from shared.broker import Ended, JobBroker, Worker
+from shared.broker import Ended, JobBroker
 from shared.campaigns.transitions import Transitions
 from shared.jobs import SENDS, SendJob
-from shared.metrics import Metrics
-from shared.process import App, under_taskiq
+from shared.process import App, under_taskiq, worker_app
 from shared.providers.client import open_client
 from shared.store.database import Database
 
@@ -27,27 +25,13 @@ def handler(sender: Sender) -> Callable[[SendJob], Awaitable[Ended]]:
 
 def build(settings: SendWorkerSettings) -> App:
     """A worker of `outreach:send`."""
-    metrics = Metrics.create()
-    broker = JobBroker(settings.redis, settings.engine, SENDS, metrics=metrics)
+    broker = JobBroker(settings.redis, settings.engine, SENDS)
     database = Database(settings.database)
     client = open_client(broker.spec.concurrency)
     ledger = Ledger(database, settings.send, Transitions(settings.timeouts))
     sender = Sender(ledger, Composer(settings.public), client, settings.send)
     broker.register_task(handler(sender), "send")
-
-    @asynccontextmanager
-    async def connections() -> AsyncIterator[None]:
-        async with client:
-            yield
-        await database.close()
-
-    worker = Worker(broker, settings.private.shutdown_grace)
-    return App(
-        "send",
-        parts=(connections(), worker),
-        metrics=metrics,
-        ready=lambda: worker.ready(settings.private.ready_within),
-    )
+    return worker_app("send", broker, database, settings, client)
 
 
 def broker() -> JobBroker:

@@ -1,16 +1,14 @@
 """The timeout worker, put together."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 from services.timeout.processor import Processor
 from services.timeout.settings import TimeoutWorkerSettings
-from shared.broker import JobBroker, Worker, current_job
+from shared.broker import JobBroker, current_job
 from shared.campaigns.transitions import Transitions
 from shared.coalesce import Coalescer
 from shared.jobs import TIMEOUTS, TimeoutJob, TimeoutResult
-from shared.metrics import Metrics
-from shared.process import App, under_taskiq
+from shared.process import App, under_taskiq, worker_app
 from shared.store.database import Database
 from shared.store.timeouts import TimeoutClaim
 
@@ -30,26 +28,11 @@ def handler(processor: Processor) -> Callable[[TimeoutJob], Awaitable[TimeoutRes
 
 def build(settings: TimeoutWorkerSettings) -> App:
     """A worker of `outreach:timeout`."""
-    metrics = Metrics.create()
-    broker = JobBroker(settings.redis, settings.engine, TIMEOUTS, metrics=metrics)
+    broker = JobBroker(settings.redis, settings.engine, TIMEOUTS)
     database = Database(settings.database)
     processor = Processor(database, Transitions(settings.timeouts), settings.timeouts)
     broker.register_task(handler(processor), "timeout")
-
-    @asynccontextmanager
-    async def connections() -> AsyncIterator[None]:
-        try:
-            yield
-        finally:
-            await database.close()
-
-    worker = Worker(broker, settings.private.shutdown_grace)
-    return App(
-        "timeout",
-        parts=(connections(), worker),
-        metrics=metrics,
-        ready=lambda: worker.ready(settings.private.ready_within),
-    )
+    return worker_app("timeout", broker, database, settings)
 
 
 def broker() -> JobBroker:

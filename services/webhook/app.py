@@ -1,16 +1,14 @@
 """The webhook worker, put together."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 from services.webhook.processor import Processor
 from services.webhook.settings import WebhookWorkerSettings
-from shared.broker import JobBroker, Worker, current_job
+from shared.broker import JobBroker, current_job
 from shared.campaigns.transitions import Transitions
 from shared.coalesce import Coalescer
 from shared.jobs import WEBHOOKS, WebhookJob, WebhookResult
-from shared.metrics import Metrics
-from shared.process import App, under_taskiq
+from shared.process import App, under_taskiq, worker_app
 from shared.store.database import Database
 from shared.store.deliveries_work import DeliveryClaim
 
@@ -30,26 +28,11 @@ def handler(processor: Processor) -> Callable[[WebhookJob], Awaitable[WebhookRes
 
 def build(settings: WebhookWorkerSettings) -> App:
     """A worker of `webhook:process`."""
-    metrics = Metrics.create()
-    broker = JobBroker(settings.redis, settings.engine, WEBHOOKS, metrics=metrics)
+    broker = JobBroker(settings.redis, settings.engine, WEBHOOKS)
     database = Database(settings.database)
     processor = Processor(database, Transitions(settings.timeouts), settings.webhooks)
     broker.register_task(handler(processor), "webhook")
-
-    @asynccontextmanager
-    async def connections() -> AsyncIterator[None]:
-        try:
-            yield
-        finally:
-            await database.close()
-
-    worker = Worker(broker, settings.private.shutdown_grace)
-    return App(
-        "webhook",
-        parts=(connections(), worker),
-        metrics=metrics,
-        ready=lambda: worker.ready(settings.private.ready_within),
-    )
+    return worker_app("webhook", broker, database, settings)
 
 
 def broker() -> JobBroker:

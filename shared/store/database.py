@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import Row
 from sqlalchemy.exc import DBAPIError, InterfaceError
@@ -64,6 +64,12 @@ class Database:
                     random.uniform(0.005, 0.05)
                 )  # apart, so that the same two do not meet again
         raise AssertionError("unreachable: the last try returns or raises")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def close(self) -> None:
         """Give all connections back."""

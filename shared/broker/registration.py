@@ -1,4 +1,4 @@
-"""Registration: what a dispatcher makes sure of before it begins."""
+"""Registration: what a process that dispatches or works makes sure of before it begins."""
 
 import asyncio
 from collections.abc import Sequence
