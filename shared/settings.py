@@ -185,3 +185,15 @@ class LogSettings(_Part):
 
     level: str = "INFO"
     json_lines: bool = Field(default=True, validation_alias="LOG_JSON")
+
+
+class ServiceSettings(BaseSettings):
+    """What every service reads; its own class adds the parts that it needs besides."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    redis: RedisSettings = Field(default_factory=RedisSettings)
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    engine: EngineSettings = Field(default_factory=EngineSettings)
+    private: PrivateSettings = Field(default_factory=PrivateSettings)
+    log: LogSettings = Field(default_factory=LogSettings)

@@ -3,21 +3,17 @@
 from datetime import timedelta
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from shared.settings import (
-    DatabaseSettings,
-    EngineSettings,
-    LogSettings,
-    PrivateSettings,
     PublicSettings,
-    RedisSettings,
+    ServiceSettings,
     TimeoutSettings,
     WebhookSettings,
 )
 
 
-class GatewaySettings(BaseSettings):
+class GatewaySettings(ServiceSettings):
     """Where it listens, and how much it takes at once; the rest are parts that it shares with others."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix="GATEWAY_")
@@ -40,11 +36,6 @@ class GatewaySettings(BaseSettings):
     development: bool = False
     """Accept provider accounts that a tenant could misuse: mailboxes, and any `baseUrl`."""
 
-    redis: RedisSettings = Field(default_factory=RedisSettings)
-    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
-    engine: EngineSettings = Field(default_factory=EngineSettings)
     public: PublicSettings = Field(default_factory=PublicSettings)
-    private: PrivateSettings = Field(default_factory=PrivateSettings)
     webhooks: WebhookSettings = Field(default_factory=WebhookSettings)
     timeouts: TimeoutSettings = Field(default_factory=TimeoutSettings)
-    log: LogSettings = Field(default_factory=LogSettings)

@@ -3,33 +3,21 @@
 from typing import Self
 
 from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.settings import (
-    DatabaseSettings,
-    EngineSettings,
-    LogSettings,
-    PrivateSettings,
     PublicSettings,
-    RedisSettings,
     SendSettings,
+    ServiceSettings,
     TimeoutSettings,
 )
 
 
-class SendWorkerSettings(BaseSettings):
+class SendWorkerSettings(ServiceSettings):
     """The parts it shares with others; how a send is tried is `SEND_…`."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
-
-    redis: RedisSettings = Field(default_factory=RedisSettings)
-    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
-    engine: EngineSettings = Field(default_factory=EngineSettings)
     send: SendSettings = Field(default_factory=SendSettings)
     timeouts: TimeoutSettings = Field(default_factory=TimeoutSettings)
     public: PublicSettings = Field(default_factory=PublicSettings)
-    private: PrivateSettings = Field(default_factory=PrivateSettings)
-    log: LogSettings = Field(default_factory=LogSettings)
 
     @model_validator(mode="after")
     def _call_ends_within_lease(self) -> Self:
