@@ -29,6 +29,7 @@ from tests.journeys import TIMEOUTS, World
 
 KEY = "a key of tests, of thirty-two characters"
 PUBLIC = PublicSettings(public_url="https://mail.example.com", secret_key=SecretStr(KEY))
+SOON = timedelta(milliseconds=100)
 PATIENCE = 20.0  # seconds, for what should take milliseconds
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -75,6 +76,13 @@ async def cut(request: web.Request) -> web.StreamResponse:
     """Break off after the message was read: nobody can know whether it was taken."""
     assert request.transport is not None
     request.transport.abort()
+    return web.Response()
+
+
+async def stall(request: web.Request) -> web.StreamResponse:
+    """Say nothing until the caller gives up."""
+    while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110  # no event tells
+        await asyncio.sleep(0.01)
     return web.Response()
 
 
@@ -131,9 +139,7 @@ async def send_worker(
     settings = SendWorkerSettings(
         redis=RedisSettings(url=SecretStr(redis_url)),
         database=DatabaseSettings(url=SecretStr(database_url)),
-        engine=EngineSettings(
-            lease=lease, renew=lease / 3, reap_every=timedelta(milliseconds=100), concurrency=concurrency
-        ),
+        engine=EngineSettings(lease=lease, renew=SOON, reap_every=SOON, concurrency=concurrency),
         send=SendSettings(**send),
         timeouts=TIMEOUTS,
         public=PUBLIC,

@@ -67,12 +67,14 @@ where s.tenant_id = told.tenant_id and s.id = told.id
 returning s.tenant_id, s.id, s.channel, s.ambiguous, locked.before
 """)
 
+# What was on its way when the sender closed says nothing new: only a probe doubles the pause.
 _PAUSE = text("""
 insert into closures (tenant_id, id, channel, sender_id, reason, until)
 values (:tenant_id, :new_id, :channel, :sender_id, 'ambiguous', now() + :pause)
 on conflict (tenant_id, channel, sender_id, reason) do update set
     closed_at = now(), strikes = closures.strikes + 1,
     until = now() + least(:cap, :pause * power(2, least(closures.strikes, 20)))
+where closures.until <= now()
 """).bindparams(bindparam("pause", type_=Interval), bindparam("cap", type_=Interval))
 
 _FORGIVE = text("""
