@@ -205,3 +205,37 @@ async def test_a_limit_is_never_passed_and_nearly_used_up(
 def most_in_any(starts: Sequence[int], length: int) -> int:
     """The most that any window of a length holds: from a start, up to but without the ms a length later."""
     return max(bisect_left(starts, start + length) - n for n, start in enumerate(starts))
+
+
+@pytest.mark.parametrize("how", ["enqueued", "released", "removed"])
+async def test_a_lane_that_waits_for_its_first_jobs_cost_is_looked_at_when_another_comes_first(
+    valkey_url: str, how: str
+) -> None:
+    async with bench(valkey_url) as b:
+        await b.queue.configure(0, [limits("a/email", (60, 4))])
+        await b.queue.enqueue(
+            [job("first", "a/email/s", cost=1), job("big", "a/email/s", cost=4, priority=2)]
+        )
+        (first,) = (await b.queue.claim(0, 9)).jobs
+        assert (await b.state())["parked"] == {"La/email/s": T0 + 60_000}
+        match how:
+            case "enqueued":
+                await b.queue.enqueue([job("small", "a/email/s", priority=0)])
+            case "released":
+                await b.queue.settle(0, [Settlement(first, Verdict.RELEASED, refund=False)])
+            case "removed":
+                await b.queue.enqueue([job("small", "a/email/s", priority=3)])
+                assert ids(await b.queue.claim(0, 9)) == []
+                await b.queue.remove(0, ["big"])
+        assert ids(await b.queue.claim(0, 9)) == [{"released": "first"}.get(how, "small")]
+
+
+async def test_a_lane_that_waits_for_a_big_job_keeps_no_sibling_waiting(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        await b.queue.configure(0, [limits("a/email", (60, 4))])
+        await b.queue.enqueue(
+            [job("one", "a/email/s"), job("big", "a/email/s", cost=4), job("two", "a/email/t")]
+        )
+        assert sorted(ids(await b.queue.claim(0, 9))) == ["one", "two"]
+        await b.queue.enqueue([job("three", "a/email/t")])
+        assert ids(await b.queue.claim(0, 9)) == ["three"]

@@ -27,6 +27,7 @@ DERIVED
 -- @include queue/lane_lists
 -- @include queue/ring_of
 -- @include queue/ready
+-- @include queue/relieve
 -- @include queue/enlist
 -- @include queue/nudge
 -- @include queue/promote

@@ -11,7 +11,7 @@ ARGV
 RETURNS
   {word, ...}  for each job: 'created'; 'duplicate': the id is known with this payload; 'conflict': with another
 DERIVED
-  jobs state lane ring ready delayed ids wake
+  jobs state lane ring ready parked delayed ids wake
 ]]
 -- @include redis/clock
 -- @include queue/keys
@@ -21,6 +21,7 @@ DERIVED
 -- @include queue/lane_lists
 -- @include queue/ring_of
 -- @include queue/ready
+-- @include queue/relieve
 -- @include queue/enlist
 -- @include queue/nudge
 -- @include idempotency/shard

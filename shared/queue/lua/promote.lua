@@ -9,7 +9,7 @@ ARGV
 RETURNS
   {id, ...}  the jobs that were delayed
 DERIVED
-  jobs state lane ring ready delayed wake
+  jobs state lane ring ready parked delayed wake
 ]]
 -- @include queue/keys
 -- @include queue/meta
@@ -18,6 +18,7 @@ DERIVED
 -- @include queue/lane_lists
 -- @include queue/ring_of
 -- @include queue/ready
+-- @include queue/relieve
 -- @include queue/enlist
 -- @include queue/nudge
 -- @include queue/promote

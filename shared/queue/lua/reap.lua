@@ -26,9 +26,9 @@ DERIVED
 -- @include queue/lane_lists
 -- @include queue/ring_of
 -- @include queue/ready
+-- @include queue/relieve
 -- @include queue/enlist
 -- @include queue/nudge
--- @include queue/relieve
 -- @include queue/free_slots
 -- @include queue/retire
 -- @include queue/age_out

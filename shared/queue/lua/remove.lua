@@ -9,22 +9,27 @@ ARGV
 RETURNS
   {word, ...}  for each: 'removed'; 'active': only its worker ends it; 'absent'
 DERIVED
-  jobs state delayed completed failed
+  jobs state parked delayed completed failed
 ]]
 -- @include queue/keys
+-- @include queue/record
 -- @include queue/state
+-- @include queue/relieve
 -- @include queue/retire
-local words, gone, lists = {}, {}, {d = {}, f = {}, c = {}, w = {}}
-local states = redis.call('HMGET', K.state, unpack(ARGV))
+local words, gone, lists, changed, seen = {}, {}, {d = {}, f = {}, c = {}, w = {}}, {}, {}
+local raws, states = redis.call('HMGET', K.jobs, unpack(ARGV)), redis.call('HMGET', K.state, unpack(ARGV))
 for n, id in ipairs(ARGV) do
   local letter = state(states[n])
   if letter == 'a' then
     words[n] = 'active'
-  elseif redis.call('HEXISTS', K.jobs, id) == 0 then
+  elseif not raws[n] or seen[id] then
     words[n] = 'absent'
   else
-    words[n], gone[#gone + 1] = 'removed', id
+    words[n], seen[id], gone[#gone + 1] = 'removed', true, id
     table.insert(lists[letter], id)
+    if letter == 'w' then
+      changed[(record(raws[n]))] = true
+    end
   end
 end
 if #lists.d > 0 then
@@ -37,4 +42,5 @@ for _, id in ipairs(lists.c) do
   redis.call('LREM', K.completed, 1, id) -- no longer than what is kept
 end
 forget(gone)
+relieve(changed) -- the next in line may cost less
 return words

@@ -10,7 +10,7 @@ ARGV
 RETURNS
   {id, ...}  the jobs that had failed
 DERIVED
-  jobs state lane ring ready failed wake
+  jobs state lane ring ready parked failed wake
 ]]
 -- @include queue/keys
 -- @include queue/meta
@@ -18,6 +18,7 @@ DERIVED
 -- @include queue/lane_lists
 -- @include queue/ring_of
 -- @include queue/ready
+-- @include queue/relieve
 -- @include queue/enlist
 -- @include queue/nudge
 local ids, seen = {}, {}

@@ -28,6 +28,7 @@ DERIVED
 -- @include queue/lane_lists
 -- @include queue/ring_of
 -- @include queue/ready
+-- @include queue/relieve
 -- @include queue/enlist
 -- @include queue/nudge
 -- @include queue/promote
@@ -56,7 +57,6 @@ DERIVED
 -- @include queue/settlement
 -- @include queue/holders
 -- @include queue/fill
--- @include queue/relieve
 -- @include queue/free_slots
 -- @include queue/refund_jobs
 -- @include queue/retire

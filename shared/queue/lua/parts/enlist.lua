@@ -1,7 +1,8 @@
 -- enlist(command, jobs, vtime): puts {id, lane, priority}s at an end of their lanes: RPUSH the tail, LPUSH the
--- head (the last job is then the first). True if a lane was empty before: a worker may have to be woken.
+-- head (the last job is then the first). True if a lane was empty before: a worker may have to be woken. A lane
+-- that is parked because of what its first job costs may have another first now.
 local function enlist(command, jobs, vtime)
-  local groups, lists, lanes = {}, {}, {}
+  local groups, lists, lanes, changed = {}, {}, {}, {}
   for n = 1, #jobs do
     local job = jobs[n]
     local list = K.lane .. ':' .. job.lane .. ':' .. job.priority
@@ -17,8 +18,11 @@ local function enlist(command, jobs, vtime)
     local length = redis.call(command, lists[n], unpack(ids))
     if length == #ids and redis.call('EXISTS', lane_lists(ids.lane)) == 1 then
       lanes[#lanes + 1] = ids.lane
+    elseif length == #ids or command == 'LPUSH' then
+      changed[ids.lane] = true
     end
   end
   ready(lanes, vtime)
+  relieve(changed)
   return #lanes > 0
 end

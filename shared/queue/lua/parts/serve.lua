@@ -7,16 +7,17 @@ local function put_back(list, ids, n)
   redis.call('LPUSH', list, unpack(back))
 end
 
--- leave(c, turn, got, refusal): lets go of a lane that is empty, or that may start no more jobs.
-local function leave(c, turn, got, refusal)
-  if refusal then
-    park(c, turn, got > 0, refusal[1], refusal[2], refusal[3])
-  elseif redis.call('LLEN', turn.list) == 0 and redis.call('EXISTS', lane_lists(turn.lane)) == 0 then
+-- leave(c, turn, got, refused): lets go of a lane that is empty, that may start no more jobs, or whose next job
+-- costs more than fits (`refused`: until when). That one waits alone: its siblings' jobs may cost less.
+local function leave(c, turn, got, refused)
+  if not refused and redis.call('LLEN', turn.list) == 0 and redis.call('EXISTS', lane_lists(turn.lane)) == 0 then
     redis.call('RPOP', turn.ring)
-  elseif got > 0 and #turn.subjects > 0 then
+  elseif refused or (got > 0 and #turn.subjects > 0) then
     local jobs, _, retry, blamed, why = admission(turn.subjects, 1, c.now)
     if jobs < 1 then
-      park(c, turn, true, retry, blamed, why)
+      park(c, turn, got > 0, retry, blamed, why)
+    elseif refused then
+      park(c, turn, got > 0, refused, turn.lane, 'cost')
     end
   end
 end
@@ -29,14 +30,14 @@ local function serve(c, line, drawn)
     raws, states = redis.call('HMGET', K.jobs, unpack(drawn)), redis.call('HMGET', K.state, unpack(drawn))
   end
   for i = 1, #line do
-    local turn, got, refusal = line[i], 0, nil
+    local turn, got, refused = line[i], 0, nil
     local ids = turn.ids
     for n = 1, #ids do
-      local verdict, retry, blamed, why = judge(c, turn, ids[n], raws[at + n], states[at + n])
+      local verdict, retry = judge(c, turn, ids[n], raws[at + n], states[at + n])
       if verdict == 'taken' then
         got = got + 1
       elseif verdict == 'refused' then
-        refusal = {retry, blamed, why}
+        refused = retry
         put_back(turn.list, ids, n)
         break
       else
@@ -45,7 +46,7 @@ local function serve(c, line, drawn)
     end
     at, c.free = at + #ids, c.free - got
     if not turn.parked then
-      leave(c, turn, got, refusal)
+      leave(c, turn, got, refused)
     end
     if got > 0 then
       tags[#tags + 1], tags[#tags + 2] = turn.tag + got / turn.weight, turn.tenant
