@@ -1,11 +1,12 @@
 """A run of the demo, from empty folders to the verdict."""
 
 import asyncio
+import shutil
 import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -64,8 +65,11 @@ async def demo(contacts: int, as_json: bool, folder: Path | None) -> int:
         _interruptible(),
         _place(folder) as place,
         Screen(as_json, place) as screen,
+        ExitStack() as afterwards,
     ):
         async with staged(Scenario(contacts), place, screen) as stage:
+            if folder is None:  # where only root could reach it, root's Postgres has one elsewhere
+                afterwards.callback(shutil.rmtree, stage.stack.postgres.folder, ignore_errors=True)
             verdict = await play(stage, screen)
             status = 0 if verdict.ok else 1
             screen.conclude(verdict)
@@ -204,9 +208,14 @@ def _interruptible() -> Iterator[None]:
 
 @contextmanager
 def _place(folder: Path | None) -> Iterator[Path]:
-    """The folder that was asked for, or a temporary one."""
+    """The folder that was asked for, or a temporary one.
+
+    Raises SettingsError where others' files are, an earlier run's among them.
+    """
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise SettingsError(f"{folder} holds other files: give the demo a folder of its own.")
         yield folder.resolve()
         return
     with tempfile.TemporaryDirectory(prefix="outreach-demo-", ignore_cleanup_errors=True) as temporary:

@@ -70,7 +70,7 @@ class Screen:
     def say(self, service: str, line: str) -> None:
         """Keep a line of a service's output."""
         self._log.write(f"{service} {line}\n")
-        if '"level": "error"' in line or "Traceback" in line:
+        if '"level": "error"' in line or not line.startswith("{"):  # an event, or a traceback
             self._troubles.append(f"{service} {line[:300]}")
 
     def tell(self, happened: str) -> None:

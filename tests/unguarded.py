@@ -1,0 +1,97 @@
+"""Services with one guard switched off: `python -m tests.unguarded <guard> <service>`.
+
+What the demo's verdict must notice. Where a guard matters only in a race, the race is made wide enough to be
+lost: somebody is slow.
+"""
+
+import asyncio
+import os
+import runpy
+import secrets
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import asyncpg
+from sqlalchemy import text
+
+from services.gateway.announcer import Announcer, Waiting
+from services.send.ledger import Ledger
+from services.send.worker import Sender
+from services.timeout import rules
+from shared.providers import sendgrid_events
+from shared.redis import scripts
+from shared.store import sends
+from shared.store.facts import with_facts
+from shared.store.visits import Visit
+
+SLOW_SENDER, SLOW_WEBHOOKS = 2.0, 7.0
+
+
+def compare_and_set() -> None:
+    """A visit that was left is left again; the index that would refuse the second next visit is gone too."""
+    Visit.here = property(lambda _: True)  # type: ignore[method-assign, assignment]  # that is the point
+    asyncio.run(_execute("drop index if exists uq_visits_current"))
+
+
+def watermark() -> None:
+    """A timeout does not wait for what is not processed, and that is much: the queue hears of it late."""
+    rules._watermark = lambda *_: rules.FIRE  # type: ignore[assignment]  # as above
+    announce = Announcer.__call__
+
+    def announce_late(self: Announcer, waiting: Waiting) -> None:
+        asyncio.get_running_loop().call_later(SLOW_WEBHOOKS, announce, self, waiting)
+
+    Announcer.__call__ = announce_late  # type: ignore[method-assign]  # as above
+
+
+def windows() -> None:
+    """There is room in every window."""
+    part = scripts.part
+
+    def roomy(room: str, name: str) -> str:
+        return part(room, name).replace("return room, smallest", "return math.huge, smallest")
+
+    scripts.part = roomy
+
+
+def natural_key() -> None:
+    """Nothing told is the same as anything told before."""
+    sendgrid_events.natural_key = lambda *_: secrets.token_bytes(16)
+
+
+def generation() -> None:
+    """A send goes out whatever became of its row since it was claimed, which may be a while ago."""
+    for name, made in (("_READ", with_facts), ("_SUBMIT", text)):
+        setattr(sends, name, made(str(getattr(sends, name)).replace(sends.CLAIMED, "true")))
+    Sender._too_old = lambda *_: False  # type: ignore[method-assign, assignment]  # as above
+    make = Ledger.__init__
+
+    def make_slow(self: Ledger, *arguments: Any) -> None:
+        make(self, *arguments)
+        submit = self.submit
+
+        async def submit_late(submission: sends.Submission) -> bool:
+            await asyncio.sleep(SLOW_SENDER)
+            return await submit(submission)
+
+        self.submit = submit_late  # type: ignore[assignment]  # as above
+
+    Ledger.__init__ = make_slow  # type: ignore[method-assign]  # as above
+
+
+GUARDS: Mapping[str, Callable[[], None]] = {
+    guard.__name__: guard for guard in (compare_and_set, watermark, windows, natural_key, generation)
+}
+
+
+async def _execute(statement: str) -> None:
+    url = os.environ["DATABASE_URL"]  # noqa: TID251  this is the test's __main__
+    connection = await asyncpg.connect(url.replace("+asyncpg", ""), ssl=False)
+    await connection.execute(statement)
+    await connection.close()
+
+
+if __name__ == "__main__":
+    GUARDS[sys.argv[1]]()
+    runpy.run_module(f"services.{sys.argv[2]}", run_name="__main__", alter_sys=True)
