@@ -236,8 +236,10 @@ class World:
         return {row["event_type"] or "send": row["status"] for row in await self.actions(visit_id)}
 
     async def events(self) -> list[Mapping[str, Any]]:
-        """All events of the tenant in order."""
-        return await self.run("select * from events where tenant_id = :t order by seq")
+        """All events of the tenant in the order that they came and happened in."""
+        return await self.run(
+            "select * from events where tenant_id = :t order by received_at, occurred_at, id"
+        )
 
     async def effects(self) -> dict[str, list[str]]:
         """The effects of the tenant's events by type."""

@@ -215,7 +215,7 @@ with accepted as (
 )
 update visits v set accepted_at = accepted.at
 from accepted
-where v.tenant_id = accepted.tenant_id and v.id = accepted.visit_id and v.accepted_at is null
+where v.tenant_id = accepted.tenant_id and v.id = accepted.visit_id
 """)
 
 _SET_TIMEOUTS = text("""
@@ -275,7 +275,7 @@ async def exit_enrollments(tx: AsyncConnection, exits: Sequence[Exit]) -> None:
 
 
 async def accept(tx: AsyncConnection, accepted: Mapping[Key, datetime], timeouts: Sequence[Timeout]) -> None:
-    """Note, the first time it is told, when the sends of locked visits were accepted; set their timeouts."""
+    """Note when the sends of locked visits were accepted, and set their timeouts."""
     rows = [(*key, at) for key, at in accepted.items()]
     await tx.execute(_ACCEPT, columns(("tenant_ids", "visit_ids", "accepted"), rows))
     if timeouts:

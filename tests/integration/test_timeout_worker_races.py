@@ -194,6 +194,18 @@ async def test_an_outage_that_hid_nothing_holds_nothing_up(
     assert await waiting.fire() == [(1, 1)]
 
 
+async def test_of_an_outage_only_the_time_since_acceptance_counts(database: Database):
+    waiting = await Waiting.create(database)
+    accepted = NOW - timedelta(minutes=10)
+    await waiting.world.run("update visits set accepted_at = :at", at=accepted)
+    await waiting.world.run(
+        "insert into gateway_outages (from_at, to_at) values (:start, :end)",
+        start=accepted - HOUR,
+        end=accepted + 20 * SECOND,
+    )
+    assert await waiting.fire() == [(1, 1)]
+
+
 async def test_our_gateway_is_down(database: Database):
     waiting = await Waiting.create(database)
     await waiting.world.run("update gateway_beats set at = :at", at=DUE)
@@ -353,6 +365,18 @@ async def test_stopped_is_cancelled(database: Database):
     await database.run(lambda tx: enrollments.cancel_campaign(tx, tenant, campaign))
     assert await waiting.fire(claim) == [(0, 0)]
     assert (await waiting.timeout())["status"] == "cancelled"
+
+
+async def test_unsubscribed_first(database: Database):
+    nodes = graph(
+        hello=send(to("opened", "unsubscribe"), to("done", "no_open", after=3600), to("done", "open"))
+    )
+    waiting = await Waiting.create(database, nodes)
+    (claim,) = await waiting.claims()
+    await waiting.happened("unsubscribe", DUE + SECOND)
+    assert await waiting.fire(claim) == [(0, 0)]
+    assert (await waiting.timeout())["status"] == "cancelled"
+    assert await waiting.world.path() == [("hello", "unsubscribe"), ("opened", None)]
 
 
 @pytest.mark.parametrize("kind", ["bounce", "dropped"])

@@ -212,6 +212,13 @@ async def test_an_address_alone_does_not_prove_a_send_accepted(database: Databas
     assert (await sent.row())["status"] == "unknown"
 
 
+async def test_a_bounce_of_a_message_under_another_id_is_not_the_one_we_know(database: Database):
+    sent = await Sent.create(database)
+    bounce = nameless({**sent.event("bounce", type="bounce"), "sg_message_id": "other.x"})
+    await sent.world.happens(bounce, park_attempts=0)
+    assert await sent.world.effects() == {"bounce": ["unmatched"]}
+
+
 async def test_a_bounce_outside_the_window_belongs_to_no_send(database: Database):
     sent = await Sent.create(database)
     await sent.world.set_action(sent.action["id"], status_at=NOW - timedelta(days=8))
