@@ -29,7 +29,8 @@ log = structlog.get_logger()
 
 _BATCH = 50  # what the engine claims or settles in one script
 _REAPED = 100  # what it reaps in one
-_LOOK = timedelta(seconds=1)  # how long a partition without word of work goes unvisited
+_LOOK = timedelta(seconds=1)  # how long an idle worker waits for word of work before it looks
+_GLANCE = 0.1  # seconds after which a busy one looks where it last found nothing
 _BREATH = timedelta(milliseconds=2)  # between two looks at what is overdue and cannot be had
 _SETTLING = timedelta(seconds=5)  # for the last settlements of a shutdown
 _AT_ONCE = timedelta(0)
@@ -176,7 +177,7 @@ class Consumer:
 
     def _look_everywhere(self) -> None:
         self._warm.update(self._partitions)
-        self._look_at = time.monotonic() + _LOOK.total_seconds()
+        self._look_at = time.monotonic() + _GLANCE
 
     def _until_due(self) -> timedelta:
         seconds = min(self._due.values(), default=float("inf")) - time.monotonic()

@@ -7,13 +7,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 from structlog.testing import capture_logs
 
 from shared.broker import JobBroker, Worker, current_job
 from shared.jobs import JobState
-from shared.queue.types import Counts
+from shared.queue.queue import Queue
+from shared.queue.types import Counts, Settlement
 from shared.redis.embedded import EmbeddedValkey
 from shared.settings import RedisSettings
 from tests.brokers import SOON, SPEC, ended, redis_settings, sending, until, working
@@ -125,6 +128,25 @@ async def test_pain_23_what_runs_while_redis_hangs_ends_and_is_settled_when_it_i
             found = await ended(broker, sent.task_id)
             assert await broker.queue.counts(0) == Counts(completed=1)
     assert (found.state, found.attempt, attempts) == (JobState.COMPLETED, 1, [1])
+
+
+async def test_a_settlement_that_did_not_reach_redis_is_sent_again(
+    valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost: list[str] = []
+    settle = Queue.settle
+
+    async def losing(queue: Queue, partition: int, ends: list[Settlement], slots: int = 0) -> Any:
+        if ends and not lost:
+            lost.extend(each.job.id for each in ends)
+            raise RedisConnectionError("cut before it was sent")
+        return await settle(queue, partition, ends, slots)
+
+    monkeypatch.setattr(Queue, "settle", losing)
+    async with echoing(valkey_url) as (broker, _, ran):
+        assert len(lost) == 1
+        assert await broker.queue.counts(0) == Counts(completed=1)
+    assert ran == [0]
 
 
 async def test_pain_1_a_busy_worker_goes_on_after_redis_came_back_empty(
