@@ -148,11 +148,11 @@ def _logs(raw: bytes) -> dict[int, list[tuple[int, int]]]:
     """Length of window, ms → bins of (last charge, cost)."""
     logs, at = {}, 0
     while at < len(raw):
-        length, total, _, _, count = unpack_from(">IIHIH", raw, at)
-        bins = [unpack_from(">HII", raw, at + 16 + 10 * n) for n in range(count)]
+        length, total, count = *unpack_from(">II", raw, at), *unpack_from(">H", raw, at + 20)
+        bins = [unpack_from(">HII", raw, at + 22 + 10 * n) for n in range(count)]
         logs[length] = [(high << 32 | low, cost) for high, low, cost in bins]
         assert total == sum(cost for _, cost in logs[length])
-        at += 16 + 10 * count
+        at += 22 + 10 * count
     return logs
 
 

@@ -239,3 +239,15 @@ async def test_a_lane_that_waits_for_a_big_job_keeps_no_sibling_waiting(valkey_u
         assert sorted(ids(await b.queue.claim(0, 9))) == ["one", "two"]
         await b.queue.enqueue([job("three", "a/email/t")])
         assert ids(await b.queue.claim(0, 9)) == ["three"]
+
+
+async def test_a_limit_that_came_after_a_charge_gives_nothing_back_for_it(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        await b.queue.enqueue([job(f"job-{n}") for n in range(9)])
+        (free,) = (await b.queue.claim(0, 1)).jobs
+        await b.queue.configure(0, [limits("a", (60, 2))])
+        assert len((await b.queue.claim(0, 9)).jobs) == 2
+        await b.queue.settle(0, [Settlement(free, Verdict.SKIPPED)])
+        assert ids(await b.queue.claim(0, 9)) == []
+        await b.queue.configure(0, [SubjectConfig("a")])
+        assert "windows:20000" not in await b.state()

@@ -38,6 +38,7 @@ DERIVED
 -- @include limits/shelf
 -- @include limits/config
 -- @include queue/learn
+-- @include queue/learn_lanes
 -- @include queue/admission
 -- @include queue/take
 -- @include queue/books
@@ -51,11 +52,11 @@ DERIVED
 -- @include queue/serve
 -- @include queue/claim
 -- @include queue/finish
-local m, known = meta(), {lanes = {}}
-local now = clock(ARGV[1], m.last)
+local m = meta()
+local books = open_books(m, clock(ARGV[1], m.last))
 local want = {
   run = ARGV[2], slots = tonumber(ARGV[3]), lease = tonumber(ARGV[4]), version = tonumber(ARGV[5]), chain = true,
 }
-local claimed = claim(m, known, now, want)
-finish(m, known, now)
+local claimed = claim(m, books, want)
+finish(m, books)
 return claimed

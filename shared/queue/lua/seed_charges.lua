@@ -26,21 +26,22 @@ DERIVED
 -- @include limits/config
 -- @include queue/learn
 -- @include queue/books
-local m, known, names = meta(), {}, {}
+local m, names = meta(), {}
 if not opens(m, ARGV[2], ARGV[3]) then
   return 'superseded'
 end
 local now = clock(ARGV[1], m.last)
+local books = open_books(m, now)
 for at = 4, #ARGV, 3 do
   local channel = string.match(ARGV[at], '/([^/]+)')
   if channel then
-    ask(known, names, '*/' .. channel)
+    ask(books, names, '*/' .. channel)
   end
-  ask(known, names, ARGV[at])
+  ask(books, names, ARGV[at])
 end
-learn_subjects(known, names, now)
+learn_subjects(books, names)
 for at = 4, #ARGV, 3 do
-  local subject, charged, alive = known[ARGV[at]], tonumber(ARGV[at + 1]), {}
+  local subject, charged, alive = books.subjects[ARGV[at]], tonumber(ARGV[at + 1]), {}
   for _, log in ipairs(subject and subject.logs or {}) do
     if charged + log.length > now then
       alive[#alive + 1] = log
@@ -51,5 +52,5 @@ for at = 4, #ARGV, 3 do
     subject.touched = true
   end
 end
-write_books(known, now)
+close_books(books)
 return 'ok'

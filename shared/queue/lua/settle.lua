@@ -41,6 +41,7 @@ DERIVED
 -- @include limits/config
 -- @include limits/shut
 -- @include queue/learn
+-- @include queue/learn_lanes
 -- @include queue/admission
 -- @include queue/take
 -- @include queue/books
@@ -63,8 +64,9 @@ DERIVED
 -- @include queue/settle
 -- @include idempotency/shard
 -- @include idempotency/remember
-local m, known, jobs, words = meta(), {lanes = {}}, {}, {}
+local m, jobs, words = meta(), {}, {}
 local now, ttl = clock(ARGV[1], m.last), tonumber(ARGV[6])
+local books = open_books(m, now)
 for at = 9, #ARGV, 4 do
   jobs[#jobs + 1] = settlement(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
 end
@@ -72,14 +74,14 @@ local held = holders(m, jobs, words)
 if #held > 0 then
   for _, job in ipairs(held) do
     if job.close then
-      m.rules = true
+      m.rules, books.rules = true, true
       shut(job.close, job.close_until)
     end
   end
   local charged = fill(held)
   if #charged > 0 then
     local relieved = free_slots(charged)
-    refund_jobs(m, known, charged, now, relieved)
+    refund_jobs(books, charged, relieved)
     relieve(relieved)
   end
   local completed, failed, due = settle(held, m.vtime, now)
@@ -96,9 +98,9 @@ if #held > 0 then
 end
 local claimed = ''
 if ARGV[3] ~= '0' then
-  claimed = claim(m, known, now, {
+  claimed = claim(m, books, {
     run = ARGV[2], slots = tonumber(ARGV[3]), lease = tonumber(ARGV[4]), version = tonumber(ARGV[5])
   })
 end
-finish(m, known, now)
+finish(m, books)
 return {words, claimed}

@@ -1,8 +1,9 @@
--- refund(logs, cost, age): takes a charge of that age, in ms, back out of the windows longer than it; from the
--- oldest bins, since out of the newest it would admit more than the limit in some window.
-local function refund(logs, cost, age)
+-- refund(logs, cost, age, seq): takes a charge of that age, in ms, made under that token, back out of the windows
+-- longer than it that knew of it; from the oldest bins, since out of the newest it would admit more than the limit
+-- in some window.
+local function refund(logs, cost, age, seq)
   for _, log in ipairs(logs) do
-    local left = log.length > age and cost or 0
+    local left = (log.length > age and log.since <= seq) and cost or 0
     while left > 0 and log.bins ~= '' do
       local last, counted = struct.unpack('>I6I4', log.bins)
       local back = math.min(left, counted)

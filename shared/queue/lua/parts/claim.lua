@@ -1,14 +1,15 @@
--- claim(m, known, now, want): leases up to want.slots jobs to one worker: brings back what is due, then gives the
+-- claim(m, books, want): leases up to want.slots jobs to one worker: brings back what is due, then gives the
 -- tenants in line their turns until the slots or the budget of looks are used up.
-local function claim(m, known, now, want)
+local function claim(m, books, want)
   if m.run ~= want.run then
     return {'closed'}
   elseif m.paused then
     return {'paused'}
   end
+  local now = books.now
   local c = {
-    known = known, now = now, version = want.version, deadline = now + want.lease, free = want.slots,
-    budget = 2 * want.slots + 20, vtime = m.vtime, seq = m.seq + 1, taken = {}, states = {}, leases = {},
+    books = books, now = now, version = want.version, deadline = now + want.lease, free = want.slots,
+    budget = 2 * want.slots + 20, vtime = m.vtime, seq = books.seq, taken = {}, states = {}, leases = {},
     later = {}, seen = {}, parked = false, unserved = false, refused = false,
   }
   local delayed, parked, chain, line = head(K.delayed), head(K.parked), want.chain, nil
@@ -21,7 +22,7 @@ local function claim(m, known, now, want)
     chain = true
   end
   while c.free > 0 and c.budget > 0 do
-    line = turns(m, known, c.free, math.min(c.free, c.budget), now)
+    line = turns(books, c.free, math.min(c.free, c.budget))
     if not line then
       break
     end

@@ -4,7 +4,7 @@ local function draw(c, line)
   local drawn = {}
   for n = 1, #line do
     local turn = line[n]
-    turn.subjects = c.known.lanes[turn.lane]
+    turn.subjects = c.books.lanes[turn.lane]
     local jobs, _, retry, blamed, why = admission(turn.subjects, 1, c.now)
     if jobs < 1 then
       turn.ids, turn.parked = {}, true

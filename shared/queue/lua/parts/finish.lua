@@ -1,8 +1,8 @@
--- finish(m, known, now): the last writes of a call that moved jobs: the subjects' books, and the partition's own.
-local function finish(m, known, now)
-  write_books(known, now)
+-- finish(m, books): the last writes of a call that moved jobs: the subjects' books, and the partition's own.
+local function finish(m, books)
+  close_books(books)
   if m.moved then
-    m.last = now
+    m.last = books.now
     write_meta(m)
   end
 end

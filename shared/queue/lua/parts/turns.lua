@@ -1,6 +1,6 @@
--- turns(m, known, free, most, now): the tenants whose turn it is, each with the lane at its ring's head (which goes
+-- turns(books, free, most): the tenants whose turn it is, each with the lane at its ring's head (which goes
 -- to the tail) and a share of the free jobs. Tenants with an empty ring leave the line. Nil: nobody waits.
-local function turns(m, known, free, most, now)
+local function turns(books, free, most)
   local rows = redis.call('ZRANGE', K.ready, 0, most - 1, 'WITHSCORES')
   if #rows == 0 then
     return nil
@@ -11,15 +11,16 @@ local function turns(m, known, free, most, now)
       tenant = rows[i], tag = tonumber(rows[i + 1]), weight = 1, share = 0, ring = '', lane = '',
       subjects = names, ids = names, list = false, priority = false, parked = false,
     }
-    if m.rules then
-      ask(known, names, rows[i])
+    if books.rules then
+      ask(books, names, rows[i])
     end
   end
   if #names > 0 then
-    learn_subjects(known, names, now)
+    learn_subjects(books, names)
   end
-  for n = 1, m.rules and #line or 0 do
-    line[n].weight = known[line[n].tenant] and known[line[n].tenant].weight or 1
+  for n = 1, books.rules and #line or 0 do
+    local tenant = books.subjects[line[n].tenant]
+    line[n].weight = tenant and tenant.weight or 1
   end
   shares(line, free)
   local stem = K.ring .. ':'
@@ -38,7 +39,7 @@ local function turns(m, known, free, most, now)
   if #idle > 0 then
     redis.call('ZREM', K.ready, unpack(idle))
   end
-  learn_lanes(m, known, lanes, now)
+  learn_lanes(books, lanes)
   return served
 end
 
