@@ -51,21 +51,23 @@ async def running(
     ):
         await upgrade(postgres.url)
         port = public_port or free_port()
-        environment = {
-            "DATABASE_URL": postgres.url,
-            "REDIS_URL": valkey.url,
-            "OUTREACH_PUBLIC_URL": f"http://127.0.0.1:{port}",
-            "OUTREACH_SECRET_KEY": _secret_key(folder),
-            "GATEWAY_HOST": "127.0.0.1",
-            "GATEWAY_PORT": str(port),
-            "GATEWAY_DEVELOPMENT": "true",  # mailboxes, and providers on this machine
-            **settings,
-        }
+        servers = {"DATABASE_URL": postgres.url, "REDIS_URL": valkey.url}
+        environment = {**servers, **_own(folder, port), **settings}
         stack = Stack(postgres, valkey, Fleet(say), environment, environment["OUTREACH_PUBLIC_URL"], {})
         try:
             yield await _started(stack, replicas, commands)
         finally:
             await stack.fleet.stop()
+
+
+def _own(folder: Path, port: int) -> Mapping[str, str]:
+    return {
+        "OUTREACH_PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "OUTREACH_SECRET_KEY": _secret_key(folder),
+        "GATEWAY_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "GATEWAY_DEVELOPMENT": "true",  # mailboxes, and providers on this machine
+    }
 
 
 async def _started(

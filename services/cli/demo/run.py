@@ -112,6 +112,10 @@ async def play(stage: Stage, screen: Screen) -> Verdict:
     script = Script(
         stage.stack.fleet, stage.simulator, stage.observer, stage.database, stage.redis, screen.tell
     )
+    pace = stage.scenario.pace
+    screen.tell(
+        f"a limit's minute lasts {pace.window.seconds} s here, and a campaign's days {pace.wait.seconds} s"
+    )
     await stage.founder.enrol(stage.founded)
     screen.tell(f"enrolled {stage.scenario.contacts} contacts of {len(stage.founded)} tenants")
     faults = asyncio.create_task(script.play(stage.founded[-1].id, stage.scenario.flush_waiting))

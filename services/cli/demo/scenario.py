@@ -182,7 +182,7 @@ class Scenario:
             "DISPATCH_RECEIVED_STALE": timedelta(seconds=3),
         }
         spelled = {name: f"PT{value.total_seconds()}S" for name, value in durations.items()}
-        return {**spelled, "GATEWAY_DEVELOPMENT": "true", **self.overrides}
+        return {**spelled, **self.overrides}
 
 
 def _message(name: str, edges: Mapping[str, str], wait: timedelta) -> dict[str, Any]:

@@ -65,20 +65,9 @@ async def simulating(
     Raises SettingsError when it does not start.
     """
     token, log = secrets.token_urlsafe(16), folder / "provider.jsonl"
-    config = Config(
-        port=port,
-        log=log,
-        seed=scenario.seed,
-        control_token=token,
-        accounts=accounts,
-        weights=dict(BEHAVIOURS),
-        recipients=dict(scenario.settled),
-        faults=dict(FAULTS),
-        timing=scenario.pace.timing,
-    )
     path = folder / "provider.json"
     path.touch(mode=0o600)  # it holds the keys that webhooks are signed with
-    path.write_text(config.model_dump_json())
+    path.write_text(_config(scenario, accounts, port, log, token).model_dump_json())
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "services.cli.simulator", str(path)),
         stdin=subprocess.DEVNULL,
@@ -95,6 +84,20 @@ async def simulating(
             yield Simulator(control, log)
     finally:
         await _end(process)
+
+
+def _config(scenario: Scenario, accounts: list[Account], port: int, log: Path, token: str) -> Config:
+    return Config(
+        port=port,
+        log=log,
+        seed=scenario.seed,
+        control_token=token,
+        accounts=accounts,
+        weights=dict(BEHAVIOURS),
+        recipients=dict(scenario.settled),
+        faults=dict(FAULTS),
+        timing=scenario.pace.timing,
+    )
 
 
 async def _ready(process: asyncio.subprocess.Process) -> dict[str, Any]:
