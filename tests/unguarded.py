@@ -10,6 +10,7 @@ import runpy
 import secrets
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -20,7 +21,7 @@ from services.send.ledger import Ledger
 from services.send.worker import Sender
 from services.timeout import rules
 from shared.providers import sendgrid_events
-from shared.redis import scripts
+from shared.queue import opening
 from shared.store import sends
 from shared.store.facts import with_facts
 from shared.store.visits import Visit
@@ -46,13 +47,9 @@ def watermark() -> None:
 
 
 def windows() -> None:
-    """There is room in every window."""
-    part = scripts.part
-
-    def roomy(room: str, name: str) -> str:
-        return part(room, name).replace("return room, smallest", "return math.huge, smallest")
-
-    scripts.part = roomy
+    """No limit is put in force."""
+    pack = opening.pack_config
+    opening.pack_config = lambda config: pack(replace(config, windows=()))
 
 
 def natural_key() -> None:
@@ -63,7 +60,9 @@ def natural_key() -> None:
 def generation() -> None:
     """A send goes out whatever became of its row since it was claimed, which may be a while ago."""
     for name, made in (("_READ", with_facts), ("_SUBMIT", text)):
-        setattr(sends, name, made(str(getattr(sends, name)).replace(sends.CLAIMED, "true")))
+        before = str(getattr(sends, name))
+        assert sends.CLAIMED in before
+        setattr(sends, name, made(before.replace(sends.CLAIMED, "true")))
     Sender._too_old = lambda *_: False  # type: ignore[method-assign, assignment]  # as above
     make = Ledger.__init__
 
