@@ -97,7 +97,7 @@ async def dispatching(
     openings = Openings(
         database,
         configuration,
-        max(lengths.minute, lengths.hour, lengths.day),
+        (lengths.minute, lengths.hour, lengths.day),
         SUBMISSION,
         registration.claim,
         lambda: None,

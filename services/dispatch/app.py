@@ -89,7 +89,7 @@ class Dispatcher:
         return Openings(
             self._database,
             self.configuration,
-            max(lengths.minute, lengths.hour, lengths.day),
+            (lengths.minute, lengths.hour, lengths.day),
             self._submission,
             self._registration.claim,
             self._on_opened,

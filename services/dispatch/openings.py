@@ -23,27 +23,29 @@ from shared.store.limit_rows import Scope
 log = structlog.get_logger()
 
 _AT_ONCE = 1000
+_TENANTS_AT_ONCE = 200
 
 
 class Openings:
     """Opens the partitions it was told of, one after the other.
 
-    `longest` is the longest window, and `submission` how long after its `submitting` a send surely ended.
-    `claim` makes sure that the Redis prefix is still ours; `opened` is told when a partition serves again.
+    `lengths` are those of the windows, and `submission` is how long after its `submitting` a send surely
+    ended. `claim` makes sure that the Redis prefix is still ours; `opened` is told when a partition serves
+    again.
     """
 
     def __init__(
         self,
         database: Database,
         configuration: Configuration,
-        longest: timedelta,
+        lengths: Sequence[timedelta],
         submission: timedelta,
         claim: Callable[[], Awaitable[None]],
         opened: Callable[[], None],
     ) -> None:
         self._database = database
         self._configuration = configuration
-        self._longest = longest
+        self._lengths = lengths
         self._submission = submission
         self._claim = claim
         self._opened = opened
@@ -88,9 +90,9 @@ class Openings:
         configs = self._configuration.wanted(place, await self._configuration.read())
         await queue.seed_configs(partition, epoch, list(configs.values()))
         if queue.name == SENDS.name:
-            tenants = await self._tenants(place)
-            await self._seed_charges(place, epoch, tenants)
-            await self._seed_slots(place, epoch, tenants, configs)
+            for tenants in await self._tenants(place):
+                await self._seed_charges(place, epoch, tenants)
+                await self._seed_slots(place, epoch, tenants, configs)
         await queue.open(partition, epoch)
         self._configuration.seeded(place, configs)
         await self._configuration.send(place, await self._configuration.read())
@@ -112,25 +114,22 @@ class Openings:
         while more:
             more = await self._database.run(some)
 
-    async def _tenants(self, place: Place) -> Sequence[UUID] | None:
-        if place.queue.partitions == 1:
-            return None
-        return list(filter(place.holds, await self._database.run(store.every_tenant)))
+    async def _tenants(self, place: Place) -> list[list[UUID]]:
+        """The tenants that live here, some at a time."""
+        mine = list(filter(place.holds, await self._database.run(store.every_tenant)))
+        return [mine[at : at + _TENANTS_AT_ONCE] for at in range(0, len(mine), _TENANTS_AT_ONCE)]
 
-    async def _seed_charges(self, place: Place, epoch: int, tenants: Sequence[UUID] | None) -> None:
+    async def _seed_charges(self, place: Place, epoch: int, tenants: Sequence[UUID]) -> None:
         """Every window holds again what was charged within it, to the tenant's channel and to the sender."""
-        async with self._database.begin() as tx:
-            async for rows in store.charges(tx, self._longest, tenants):
-                charges = [
-                    Charge(subject_of(Scope(row.tenant_id, row.channel, sender)), row.charged_ms, row.cost)
-                    for row in rows
-                    for sender in (None, row.sender_id)
-                ]
-                await place.queue.seed_charges(place.partition, epoch, charges)
+        rows = await self._database.run(lambda tx: store.charges(tx, self._lengths, tenants))
+        charges = [
+            Charge(subject_of(Scope(row.tenant_id, row.channel, sender)), row.charged_ms, row.cost)
+            for row in rows
+            for sender in (None, row.sender_id)
+        ]
+        await place.queue.seed_charges(place.partition, epoch, charges)
 
-    async def _seed_slots(
-        self, place: Place, epoch: int, tenants: Sequence[UUID] | None, configs: Configs
-    ) -> None:
+    async def _seed_slots(self, place: Place, epoch: int, tenants: Sequence[UUID], configs: Configs) -> None:
         """What is with a provider counts under the caps there are, until it surely ended."""
         capped = {subject for subject, config in configs.items() if config.cap is not None}
         if not capped:

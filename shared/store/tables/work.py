@@ -121,7 +121,7 @@ attempts = Table(
     Column("outcome", String, comment="null while the call runs"),
     Column("reason", String),
     Column("given_back", Boolean, nullable=False, server_default="false"),
-    Index("ix_attempts_charged_at", "charged_at", "tenant_id"),
+    Index("ix_attempts_charged_at", "tenant_id", "charged_at"),
     postgresql_partition_by="RANGE (charged_at)",
 )
 

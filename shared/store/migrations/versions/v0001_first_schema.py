@@ -35,7 +35,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "action_id", "g", "charged_at", name=op.f("pk_attempts")),
         postgresql_partition_by="RANGE (charged_at)",
     )
-    op.create_index("ix_attempts_charged_at", "attempts", ["charged_at", "tenant_id"], unique=False)
+    op.create_index("ix_attempts_charged_at", "attempts", ["tenant_id", "charged_at"], unique=False)
     op.create_table(
         "deliveries",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
