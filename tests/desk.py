@@ -24,7 +24,9 @@ from tests.journeys import World
 
 SECRET = "a secret key of thirty-two letters"
 PUBLIC = PublicSettings(public_url="https://outreach.example", secret_key=SECRET)
-SETTINGS = SendSettings(provider_timeout=timedelta(seconds=5), backoff=timedelta(seconds=2))
+SETTINGS = SendSettings(
+    provider_timeout=timedelta(seconds=5), backoff=timedelta(seconds=2), charge_slack=timedelta(seconds=10)
+)
 
 
 @dataclass

@@ -232,7 +232,7 @@ async def test_a_missing_variable_skips_the_send_with_its_name(scene: Scene) -> 
 
 async def test_a_request_not_begun_under_its_charge_goes_back_before_it_is_marked(scene: Scene) -> None:
     jobs = await scene.claim()
-    assert await scene.work(jobs, age=2) == [Settled.OK]
+    assert await scene.work(jobs, age=11) == [Settled.OK]
     row = await scene.send_row()
     assert (row["status"], row["g"]) == ("enqueued", 0)
     assert await scene.attempts() == []
