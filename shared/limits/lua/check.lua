@@ -21,8 +21,7 @@ local length, cost = tonumber(ARGV[3]), tonumber(ARGV[4])
 local raw = redis.call('GET', KEYS[1])
 local last = raw and struct.unpack('>I6', raw, #raw - 9) or 0
 local now = clock(ARGV[1], last)
-local logs = read_logs(raw, {{length = length, limit = tonumber(ARGV[2])}}, now, 0)
-local room = room_in(logs)
+local logs, room = read_logs(raw, {{length = length, limit = tonumber(ARGV[2])}}, now, 0)
 if cost > room then
   return {'refused', math.max(0, room), room_at(logs, cost, now)}
 end

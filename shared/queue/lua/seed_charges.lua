@@ -20,13 +20,12 @@ DERIVED
 -- @include queue/meta
 -- @include queue/opening
 -- @include limits/log
--- @include limits/room
 -- @include limits/charge
 -- @include limits/shelf
 -- @include limits/config
 -- @include queue/learn
 -- @include queue/books
-local m, names = meta(), {}
+local m, wanted = meta(), {names = {}, defaults = {}}
 if not opens(m, ARGV[2], ARGV[3]) then
   return 'superseded'
 end
@@ -34,12 +33,13 @@ local now = clock(ARGV[1], m.last)
 local books = open_books(m, now)
 for at = 4, #ARGV, 3 do
   local channel = string.match(ARGV[at], '/([^/]+)')
+  local defaults = channel and '*/' .. channel
   if channel then
-    ask(books, names, '*/' .. channel)
+    ask(books, wanted, defaults, defaults)
   end
-  ask(books, names, ARGV[at])
+  ask(books, wanted, ARGV[at], defaults)
 end
-learn_subjects(books, names)
+learn_subjects(books, wanted)
 for at = 4, #ARGV, 3 do
   local subject, charged, alive = books.subjects[ARGV[at]], tonumber(ARGV[at + 1]), {}
   for _, log in ipairs(subject and subject.logs or {}) do

@@ -1,11 +1,10 @@
--- room_in(logs): how much cost fits now, and the smallest limit.
+-- room_in(logs): how much cost fits now.
 local function room_in(logs)
-  local room, smallest = math.huge, math.huge
+  local room = math.huge
   for _, log in ipairs(logs) do
     room = math.min(room, log.limit - log.total)
-    smallest = math.min(smallest, log.limit)
   end
-  return room, smallest
+  return room
 end
 
 -- room_at(logs, cost, now): when a cost that does not fit now will; a whole length from now where it never would.

@@ -1,37 +1,48 @@
--- ask(books, names, name): a subject to be learned, once.
-local function ask(books, names, name)
+-- ask(books, wanted, name, defaults): a subject to be learned, once; `defaults` is the `*/channel` whose windows hold
+-- where it has none of its own, or nil.
+local function ask(books, wanted, name, defaults)
   if books.subjects[name] == nil then
-    books.subjects[name], names[#names + 1] = false, name
+    local n = #wanted.names + 1
+    books.subjects[name], wanted.names[n], wanted.defaults[n] = false, name, defaults or false
   end
 end
 
--- learn_subjects(books, names): what is in force for subjects: closure, weight, windows with their logs and the
--- room in them, free slots under a cap; false where nothing is. The windows of `*/channel` are those of a channel's
--- subjects without their own.
-local function learn_subjects(books, names)
-  local raws = redis.call('HMGET', K.config, unpack(names))
-  local limited = {}
-  for i, name in ipairs(names) do
-    local channel = string.match(name, '^[^*/]+/([^/]+)')
-    local defaults = channel and books.subjects['*/' .. channel]
-    if raws[i] or defaults then
-      local subject = config(raws[i])
-      subject.name, subject.windows = name, subject.windows or (defaults and defaults.windows)
-      subject.spent, subject.room, subject.smallest, subject.slots = 0, math.huge, math.huge, math.huge
-      books.subjects[name] = subject
-      if subject.windows and string.sub(name, 1, 2) ~= '*/' then
-        limited[#limited + 1] = name
-      end
-      if subject.capped then
-        redis.call('ZREMRANGEBYSCORE', K.slots .. ':' .. name, '-inf', books.now)
-        subject.slots, subject.takers = subject.cap - redis.call('ZCARD', K.slots .. ':' .. name), {}
-      end
+-- subject(name, raw, defaults): what is in force for a subject, nothing charged yet; false if nothing is.
+local function subject(name, raw, defaults)
+  local windows = defaults and defaults.windows
+  if not raw then
+    return windows and {
+      name = name, windows = windows, weight = 1, closed = 0, capped = false, slots = math.huge, takers = false,
+      spent = 0, room = math.huge, smallest = math.huge, logs = false, touched = false,
+    } or false
+  end
+  local c = config(raw)
+  return {
+    name = name, windows = c.windows or windows, weight = c.weight, closed = c.closed, capped = c.capped and c.cap,
+    slots = math.huge, takers = {}, spent = 0, room = math.huge, smallest = math.huge, logs = false, touched = false,
+  }
+end
+
+-- learn_subjects(books, wanted): closure and weight of subjects, their windows with their logs and the room in them,
+-- their free slots under a cap.
+local function learn_subjects(books, wanted)
+  local names, subjects = wanted.names, books.subjects
+  local raws, limited = redis.call('HMGET', K.config, unpack(names)), {}
+  for i = 1, #names do
+    local name = names[i]
+    local found = subject(name, raws[i], subjects[wanted.defaults[i]])
+    subjects[name] = found
+    if found and found.windows and wanted.defaults[i] ~= name then
+      limited[#limited + 1] = name
+    end
+    if found and found.capped then
+      redis.call('ZREMRANGEBYSCORE', K.slots .. ':' .. name, '-inf', books.now)
+      found.slots = found.capped - redis.call('ZCARD', K.slots .. ':' .. name)
     end
   end
-  local raw_logs = #limited > 0 and fetch_logs(limited, books.now)
-  for i, name in ipairs(limited) do
-    local subject = books.subjects[name]
-    subject.logs = read_logs(raw_logs[i], subject.windows, books.now, books.seq)
-    subject.room, subject.smallest = room_in(subject.logs)
+  local logs = #limited > 0 and fetch_logs(limited, books.now)
+  for i = 1, #limited do
+    local found = subjects[limited[i]]
+    found.logs, found.room, found.smallest = read_logs(logs[i], found.windows, books.now, books.seq)
   end
 end

@@ -1,28 +1,32 @@
 -- learn_lanes(books, lanes): the subjects that a job of each lane is charged to, from wide to narrow: the tenant,
 -- the tenant's channel, the lane; false for those without anything in force.
 local function learn_lanes(books, lanes)
-  local names, new = {}, {}
-  for _, lane in ipairs(lanes) do
+  local wanted, new = {names = {}, defaults = {}}, {}
+  for n = 1, #lanes do
+    local lane = lanes[n]
     if not books.lanes[lane] then
       local subjects = {}
       books.lanes[lane] = subjects
       if books.rules then
         local group, tenant, channel = string.match(lane, '^(([^/]+)/([^/]+))/')
-        subjects[1], subjects[2], subjects[3] = tenant or lane, group, group and lane
+        ask(books, wanted, tenant or lane)
+        subjects[1] = tenant or lane
         if group then
-          ask(books, names, '*/' .. channel)
-        end
-        for _, name in ipairs(subjects) do
-          ask(books, names, name)
+          local defaults = '*/' .. channel
+          ask(books, wanted, defaults, defaults)
+          ask(books, wanted, group, defaults)
+          ask(books, wanted, lane, defaults)
+          subjects[2], subjects[3] = group, lane
         end
         new[#new + 1] = subjects
       end
     end
   end
-  if #names > 0 then
-    learn_subjects(books, names)
+  if #wanted.names > 0 then
+    learn_subjects(books, wanted)
   end
-  for _, subjects in ipairs(new) do
+  for n = 1, #new do
+    local subjects = new[n]
     for i = 1, #subjects do
       subjects[i] = books.subjects[subjects[i]]
     end

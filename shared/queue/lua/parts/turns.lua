@@ -5,18 +5,19 @@ local function turns(books, free, most)
   if #rows == 0 then
     return nil
   end
-  local line, names, served, lanes, idle = {}, {}, {}, {}, {}
+  local line, served, lanes, idle = {}, {}, {}, {}
+  local wanted = {names = {}, defaults = {}}
   for i = 1, #rows, 2 do
     line[#line + 1] = {
       tenant = rows[i], tag = tonumber(rows[i + 1]), weight = 1, share = 0, ring = '', lane = '',
-      subjects = names, ids = names, list = false, priority = false, parked = false,
+      subjects = rows, ids = rows, list = false, priority = false, parked = false,
     }
     if books.rules then
-      ask(books, names, rows[i])
+      ask(books, wanted, rows[i])
     end
   end
-  if #names > 0 then
-    learn_subjects(books, names)
+  if #wanted.names > 0 then
+    learn_subjects(books, wanted)
   end
   for n = 1, books.rules and #line or 0 do
     local tenant = books.subjects[line[n].tenant]
