@@ -5,17 +5,20 @@ lost: somebody is slow.
 """
 
 import asyncio
+import itertools
 import os
 import runpy
 import secrets
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import asyncpg
 from sqlalchemy import text
 
+from services.cli.demo.polling import until
 from services.gateway.announcer import Announcer, Waiting
 from services.send.ledger import Ledger
 from services.send.worker import Sender
@@ -23,10 +26,11 @@ from services.timeout import rules
 from shared.providers import sendgrid_events
 from shared.queue import opening
 from shared.store import sends
+from shared.store.database import Database
 from shared.store.facts import with_facts
 from shared.store.visits import Visit
 
-SLOW_SENDER, SLOW_WEBHOOKS = 2.0, 7.0
+SLOW_SEND, SLOW_WEBHOOKS = 20.0, 7.0
 
 
 def compare_and_set() -> None:
@@ -58,7 +62,7 @@ def natural_key() -> None:
 
 
 def generation() -> None:
-    """A send goes out whatever became of its row since it was claimed, which may be a while ago."""
+    """A send goes out whatever became of its row since it was claimed, and that is as much as can be."""
     for name, made in (("_READ", with_facts), ("_SUBMIT", text)):
         before = str(getattr(sends, name))
         assert sends.CLAIMED in before
@@ -68,15 +72,25 @@ def generation() -> None:
 
     def make_slow(self: Ledger, *arguments: Any) -> None:
         make(self, *arguments)
-        submit = self.submit
+        submit, turns = self.submit, itertools.cycle((SLOW_SEND, 0, 0))
 
         async def submit_late(submission: sends.Submission) -> bool:
-            await asyncio.sleep(SLOW_SENDER)
-            return await submit(submission)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(next(turns)):
+                    await _accepted_anew(self._database, submission)
+            await submit(submission)
+            return True
 
         self.submit = submit_late  # type: ignore[assignment]  # as above
 
     Ledger.__init__ = make_slow  # type: ignore[method-assign]  # as above
+
+
+async def _accepted_anew(database: Database, submission: sends.Submission) -> None:
+    """Wait until the send was accepted under a later generation."""
+    later = text("select g > :g and status = 'accepted' from scheduled_actions where id = :id")
+    values = {"id": submission.id, "g": submission.g}
+    await until(lambda: database.run(lambda tx: tx.scalar(later, values)))
 
 
 GUARDS: Mapping[str, Callable[[], None]] = {

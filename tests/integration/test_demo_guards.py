@@ -21,8 +21,14 @@ NAMED = {
     "natural_key": "webhooks.duplicates",
     "generation": "duplicate_messages",
 }
-# So that the sweeper does not find first what the queue hears of late.
-OVERRIDES = {"watermark": {"DISPATCH_RECEIVED_STALE": "PT12S"}}
+# A send so late also arrives outside the window that it was charged in.
+ALSO = {"generation": {"limit_violations"}}
+OVERRIDES = {
+    # The sweeper does not find first what the queue hears of late.
+    "watermark": {"DISPATCH_RECEIVED_STALE": "PT12S"},
+    # Slow sends leave room for others.
+    "generation": {"QUEUE_CONCURRENCY": "8"},
+}
 
 
 async def verdict_without(guard: str, folder: Path) -> Verdict:
@@ -40,4 +46,5 @@ async def test_without_a_guard_the_verdict_is_false_and_names_what_it_guards(
     verdict = await verdict_without(guard, reachable_path)
 
     named = {sentence.partition(":")[0] for sentence in verdict.broken}
-    assert named & SAFETY == {NAMED[guard]}, verdict
+    assert NAMED[guard] in named, verdict
+    assert named & SAFETY <= {NAMED[guard]} | ALSO.get(guard, set()), verdict

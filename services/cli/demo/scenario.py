@@ -133,7 +133,7 @@ class Scenario:
     @property
     def flush_waiting(self) -> int:
         """How many jobs are to wait when Redis is flushed: 50, or fewer where there are not so many."""
-        return min(50, self.contacts // 3)
+        return min(50, self.contacts // 4)
 
     @property
     def deadline(self) -> timedelta:
