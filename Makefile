@@ -19,6 +19,9 @@ test: $(STAMP) ## every test that runs on this machine in minutes
 model: $(STAMP) ## the long model run: 100,000 steps and a table of what they did
 	@$(BIN)/python -m tests.model $(ARGS)
 
+faults: $(STAMP) ## faults planted in the engine and the services: the model and the demo's verdict find each
+	@$(BIN)/python -m pytest -q -m slow $(ARGS)
+
 check: $(STAMP) ## format, lint, types, imports
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -44,4 +47,4 @@ $(STAMP): $(VENV)/bin/uv requirements/dev.txt pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
-.PHONY: help demo test model check fix bench lock
+.PHONY: help demo test model faults check fix bench lock

@@ -1,17 +1,22 @@
-"""The demo's verdict can fail: without a guard in the services it names the figure that is wrong."""
+"""The demo's verdict can fail: without a guard in the services it names the figure that is wrong.
 
+What a guard is for is a race, which a run may not meet; then another may.
+"""
+
+import asyncio
 import sys
 from pathlib import Path
 
 import pytest
 
-from services.cli.demo.bounds import Verdict
 from services.cli.demo.run import play, staged
 from services.cli.demo.scenario import Scenario
 from services.cli.demo.screen import Screen
 from services.cli.stack import SERVICES
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(700)]
+
+RUNS = 3
 
 SAFETY = {"duplicate_messages", "lost", "early_timeouts", "limit_violations", "webhooks.duplicates"}
 NAMED = {
@@ -31,20 +36,25 @@ OVERRIDES = {
 }
 
 
-async def verdict_without(guard: str, folder: Path) -> Verdict:
+async def named_without(guard: str, folder: Path) -> set[str]:
+    """The figures that the verdict of a run without a guard calls wrong, those of safety."""
     commands = {service: (sys.executable, "-m", "tests.unguarded", guard, service) for service in SERVICES}
     scenario = Scenario(contacts=60, commands=commands, overrides=OVERRIDES.get(guard, {}))
     with Screen(True, folder) as screen:
         async with staged(scenario, folder, screen) as stage:
-            return await play(stage, screen)
+            verdict = await play(stage, screen)
+    return SAFETY & {sentence.partition(":")[0] for sentence in verdict.broken}
 
 
 @pytest.mark.parametrize("guard", NAMED)
-async def test_without_a_guard_the_verdict_is_false_and_names_what_it_guards(
+def test_without_a_guard_the_verdict_is_false_and_names_what_it_guards(
     guard: str, reachable_path: Path
 ) -> None:
-    verdict = await verdict_without(guard, reachable_path)
+    named: set[str] = set()
+    folders = [reachable_path / str(run) for run in range(RUNS)]
+    while folders and NAMED[guard] not in named:
+        folder = folders.pop()
+        folder.mkdir(mode=0o755)
+        named = asyncio.run(named_without(guard, folder))
 
-    named = {sentence.partition(":")[0] for sentence in verdict.broken}
-    assert NAMED[guard] in named, verdict
-    assert named & SAFETY <= {NAMED[guard]} | ALSO.get(guard, set()), verdict
+    assert named - ALSO.get(guard, set()) == {NAMED[guard]}
