@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.errors import OpeningSuperseded
-from shared.queue.codec import pack_config
+from shared.queue.codec import milliseconds, pack_config
 from shared.queue.engine import Engine
 from shared.queue.types import Charge, Slot, SubjectConfig
 from shared.redis.client import RUN_ID
@@ -87,9 +87,9 @@ class Opening(Engine):
 
 def _check(config: SubjectConfig) -> None:
     for window in config.windows or ():
-        if not 0 < window.length.total_seconds() <= 86400 or not 0 <= window.limit < 1 << 32:
+        if not 64 <= milliseconds(window.length) <= 86_400_000 or not 0 <= window.limit < 1 << 32:
             raise ValueError(
-                f"A window of {config.subject} is up to a day long and its limit below 2^32: {window}"
+                f"A window of {config.subject} is 64 ms to a day long and its limit below 2^32: {window}"
             )
     if not 1 <= config.weight <= 0xFFFF or not 0 <= (config.cap or 0) < 1 << 32:
         raise ValueError(f"The weight of {config.subject} is from 1 to 65535, its cap below 2^32.")

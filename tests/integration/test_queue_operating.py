@@ -109,6 +109,7 @@ async def test_a_configuration_replaces_what_was_and_the_ordinary_one_leaves_not
         SubjectConfig("a", cap=-1),
         SubjectConfig("a", windows=(Window(timedelta(days=2), 1),)),
         SubjectConfig("a", windows=(Window(timedelta(0), 1),)),
+        SubjectConfig("a", windows=(Window(timedelta(microseconds=500), 1),)),
         SubjectConfig("a", windows=(Window(timedelta(seconds=1), -1),)),
     ],
     ids=str,
