@@ -31,7 +31,7 @@ async def test_a_job_is_charged_in_every_window_of_its_tenants_channel_and_its_s
         await b.queue.enqueue([job("one", "a/email/s", cost=2), job("two", "b")])
         assert ids(await b.queue.claim(0, 9)) == ["one", "two"]
         charged = {60_000: [(T0, 2)], HOUR: [(T0, 2)]}
-        assert (await b.state())["windows:20000"] == {
+        assert (await b.state())["windows:18000"] == {
             "a": {60_000: [(T0, 2)]},
             "a/email": charged,
             "a/email/s": charged,
@@ -250,4 +250,4 @@ async def test_a_limit_that_came_after_a_charge_gives_nothing_back_for_it(valkey
         await b.queue.settle(0, [Settlement(free, Verdict.SKIPPED)])
         assert ids(await b.queue.claim(0, 9)) == []
         await b.queue.configure(0, [SubjectConfig("a")])
-        assert "windows:20000" not in await b.state()
+        assert "windows:18000" not in await b.state()

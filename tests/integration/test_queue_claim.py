@@ -121,7 +121,7 @@ async def test_an_expired_job_fails_without_a_charge(valkey_url: str) -> None:
         state = await b.state()
         assert state["failed"] == {"old": T0 + 1_000}
         assert state["state"]["old"] == ("f", 0, 0, 0, T0 + 1_000, 0, "expired")
-        assert state["windows:20000"] == {"a": {60_000: [(T0 + 1_000, 1)]}}
+        assert state["windows:18000"] == {"a": {60_000: [(T0 + 1_000, 1)]}}
         assert set(state["active"]) == {"good"}
 
 
@@ -133,7 +133,7 @@ async def test_a_job_of_a_newer_version_steps_aside_and_the_lane_flows_on(valkey
         state = await b.state()
         assert state["delayed"] == {"newer": T0 + 30_000}
         assert state["state"]["newer"] == ("d", 0, 0, 0, T0, 0, "")
-        assert state["windows:20000"] == {"a": {60_000: [(T0, 1)]}}
+        assert state["windows:18000"] == {"a": {60_000: [(T0, 1)]}}
         waits = []
         for _ in range(6):
             due = int((await b.state())["delayed"]["newer"])

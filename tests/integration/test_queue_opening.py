@@ -33,7 +33,7 @@ async def test_a_beginning_closes_and_drops_what_it_will_seed(valkey_url: str) -
         assert changed(before, await b.state()) == {
             "config": None,
             "meta": before["meta"] | {"epoch": 7, "open": False, "rules": False},
-            "windows:20000": None,
+            "windows:18000": None,
         }
         assert (await b.queue.claim(0, 1)).status is ClaimStatus.CLOSED
 
@@ -84,7 +84,7 @@ async def test_windows_are_replaced_by_the_charges_that_are_seeded(valkey_url: s
         past = (Charge("a/email", T0 - 3_000_000, 2), Charge("a/email", T0 - 20_000, 1))
         past += (Charge("a/email/s", T0 - 20_000, 1), Charge("a/email", T0 - 3_600_000, 5))
         await reopen(b, 2, rules, charges=tuple(sorted(past, key=lambda each: each.charged_ms)))
-        assert (await b.state())["windows:20000"] == {
+        assert (await b.state())["windows:18000"] == {
             "a/email": {60_000: [(T0 - 20_000, 1)], 3_600_000: [(T0 - 3_000_000, 2), (T0 - 20_000, 1)]},
             "a/email/s": {60_000: [(T0 - 20_000, 1)], 3_600_000: [(T0 - 20_000, 1)]},
         }

@@ -169,7 +169,7 @@ async def test_what_ends_before_the_provider_gives_its_charge_back(
         await b.queue.configure(0, [limits("a", (60, 5), (3600, 9))])
         (one,) = await claimed(b, "one", cost=2)
         await b.queue.settle(0, [Settlement(one, verdict, at_ms=T0 + 9_000, refund=refund)])
-        logs = (await b.state())["windows:20000"]["a"]
+        logs = (await b.state())["windows:18000"]["a"]
         kept = [] if given_back else [(T0, 2)]
         assert logs == {60_000: kept, 3_600_000: kept}
 
@@ -184,11 +184,11 @@ async def test_a_refund_comes_from_the_oldest_bin_and_only_in_windows_longer_tha
         (two,) = await claimed(b, "two")
         b.clock.forward(seconds=59)
         await b.queue.settle(0, [Settlement(two, Verdict.SKIPPED)])
-        assert (await b.state())["windows:20000"]["a"] == {60_000: [], 3_600_000: [(T0 + 20_000, 1)]}
+        assert (await b.state())["windows:18000"]["a"] == {60_000: [], 3_600_000: [(T0 + 20_000, 1)]}
         (three,) = await claimed(b, "three")
         b.clock.forward(seconds=60)
         await b.queue.settle(0, [Settlement(three, Verdict.SKIPPED)])
-        logs = (await b.state())["windows:20000"]["a"]
+        logs = (await b.state())["windows:18000"]["a"]
         assert logs == {60_000: [], 3_600_000: [(T0 + 79_000, 1)]}
 
 

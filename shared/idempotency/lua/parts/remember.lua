@@ -4,6 +4,6 @@ local function remember(first, second, now, ttl)
   local shard = shard_of(first, generation)
   redis.call('SADD', shard, first, second)
   if redis.call('SCARD', shard) == 2 then
-    redis.call('PEXPIREAT', shard, (generation + 2) * ttl)
+    redis.call('PEXPIRE', shard, (generation + 2) * ttl - now)
   end
 end

@@ -28,7 +28,7 @@ local function store_logs(pairs, now)
   local generation = math.floor(now / GENERATION)
   local key = K.windows .. ':' .. generation
   if redis.call('HSET', key, unpack(pairs)) * 2 == #pairs and redis.call('HLEN', key) * 2 == #pairs then
-    redis.call('PEXPIREAT', key, (generation + 3) * GENERATION)
+    redis.call('PEXPIRE', key, (generation + 3) * GENERATION - now)
     redis.call('UNLINK', K.windows .. ':' .. (generation - 2))
   end
 end
