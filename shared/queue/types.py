@@ -190,7 +190,7 @@ class Measures:
 
     `parked`: lanes that wait for their own limit, and subjects that several lanes wait for. `oldest_ms`: when
     the longest waiting of the 20 tenants next in line was enqueued. `refusals` since Redis remembers, by
-    scope: tenant, sender, cap, closed.
+    scope: tenant, sender, cost (more than fits now), cap, closed.
     """
 
     counts: Counts

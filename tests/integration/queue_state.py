@@ -106,7 +106,8 @@ async def _value(redis: Any, key: bytes) -> Any:
                 member.decode(): score for member, score in await redis.zrange(key, 0, -1, withscores=True)
             }
         case _:
-            return sorted(int(each) for each in await redis.smembers(key))
+            members = [each.decode() for each in await redis.smembers(key)]
+            return sorted(map(int, members) if all(map(str.isdigit, members)) else members)
 
 
 def _decoded(name: str, value: Any) -> Any:

@@ -241,6 +241,26 @@ async def test_a_lane_that_waits_for_a_big_job_keeps_no_sibling_waiting(valkey_u
         assert ids(await b.queue.claim(0, 9)) == ["three"]
 
 
+@pytest.mark.parametrize("how", ["refunded", "raised"])
+async def test_a_lane_that_waits_for_room_for_a_big_job_is_looked_at_when_a_wider_subject_has_some(
+    valkey_url: str, how: str
+) -> None:
+    async with bench(valkey_url) as b:
+        await b.queue.configure(0, [limits("a/email", (60, 4))])
+        await b.queue.enqueue([job("one", "a/email/t")])
+        (one,) = (await b.queue.claim(0, 9)).jobs
+        await b.queue.enqueue([job("big", "a/email/s", cost=4)])
+        assert ids(await b.queue.claim(0, 9)) == []
+        assert (await b.state())["costly:a/email"] == ["a/email/s"]
+        if how == "refunded":
+            _, following = await b.queue.settle(0, [Settlement(one, Verdict.SKIPPED)], 9)
+            assert following is not None and ids(following) == ["big"]
+        else:
+            await b.queue.configure(0, [limits("a/email", (60, 5))])
+            assert ids(await b.queue.claim(0, 9)) == ["big"]
+        assert not {"costly:a/email", "parked"} & (await b.state()).keys()
+
+
 async def test_a_limit_that_came_after_a_charge_gives_nothing_back_for_it(valkey_url: str) -> None:
     async with bench(valkey_url) as b:
         await b.queue.enqueue([job(f"job-{n}") for n in range(9)])

@@ -17,7 +17,7 @@ RETURNS
     more: the budget of looks ran out before the search did. wake, ms: when to look again, or ''. seq: with the
     epoch, the token. fate: '', or why the job can only fail ('expired', 'version', 'cost'): settle it so.
 DERIVED
-  jobs state lane ring ready parked held refused delayed active config windows slots wake
+  jobs state lane ring ready parked held costly refused delayed active config windows slots wake
 ]]
 -- @include redis/clock
 -- @include queue/keys

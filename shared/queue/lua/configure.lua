@@ -13,7 +13,7 @@ RETURNS
   'ok'
   'superseded'  another opening holds the partition, nothing changed
 DERIVED
-  config windows parked wake
+  config windows parked costly wake
 ]]
 -- @include redis/clock
 -- @include queue/keys
@@ -23,6 +23,7 @@ DERIVED
 -- @include limits/shelf
 -- @include limits/drop_logs
 -- @include queue/relieve
+-- @include queue/relieve_windows
 -- @include queue/nudge
 local m = meta()
 if ARGV[2] ~= '' and not opens(m, ARGV[2], ARGV[3]) then
@@ -55,6 +56,6 @@ end
 drop_logs(bare, clock(ARGV[1], m.last))
 m.rules = m.rules or #set > 0
 write_meta(m)
-relieve(subjects)
+relieve_windows(subjects)
 nudge()
 return 'ok'

@@ -18,7 +18,7 @@ RETURNS
   {{word, ...}, claimed}  for each 'ok', or 'lease_lost': the token does not hold the job, nothing changed;
                           claimed as `claim` returns it, or ''
 DERIVED
-  jobs state lane ring ready parked held refused delayed active completed failed config windows slots ids wake
+  jobs state lane ring ready parked held costly refused delayed active completed failed config windows slots ids wake
 ]]
 -- @include redis/clock
 -- @include queue/keys
@@ -29,6 +29,7 @@ DERIVED
 -- @include queue/ring_of
 -- @include queue/ready
 -- @include queue/relieve
+-- @include queue/relieve_windows
 -- @include queue/enlist
 -- @include queue/nudge
 -- @include queue/promote
@@ -82,7 +83,7 @@ if #held > 0 then
   if #charged > 0 then
     local relieved = free_slots(charged)
     refund_jobs(books, charged, relieved)
-    relieve(relieved)
+    relieve_windows(relieved)
   end
   local completed, failed, due = settle(held, m.vtime, now)
   for _, job in ipairs(held) do

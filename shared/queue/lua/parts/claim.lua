@@ -10,7 +10,7 @@ local function claim(m, books, want)
   local c = {
     books = books, now = now, version = want.version, deadline = now + want.lease, free = want.slots,
     budget = 2 * want.slots + 20, vtime = m.vtime, seq = books.seq, taken = {}, states = {}, leases = {},
-    later = {}, seen = {}, parked = false, unserved = false, refused = false,
+    later = {}, seen = {}, parked = false, unserved = false, refused = false, costly = false,
   }
   local delayed, parked, chain, line = head(K.delayed), head(K.parked), want.chain, nil
   if delayed <= now then

@@ -1,6 +1,6 @@
 -- judge(c, turn, id, raw, raw_state): what becomes of an id drawn from a lane's list. The list is a hint and the
 -- record the truth: 'stale' if the id is no job that waits there. Else 'newer' (a worker that knows its version
--- must come), 'refused' (no room for its cost until a time), 'doomed' (it can only fail, and is leased without a
+-- must come), 'refused' (no room for its cost until a time, and in which subject's windows), 'doomed' (it can only fail, and is leased without a
 -- charge for the caller to settle so), or 'taken'.
 local function judge(c, turn, id, raw, raw_state)
   if not raw or c.seen[id] then
@@ -26,11 +26,11 @@ local function judge(c, turn, id, raw, raw_state)
   elseif expires and expires <= c.now then
     fate = 'expired'
   else
-    local jobs, most, retry = admission(turn.subjects, cost, c.now)
+    local jobs, most, retry, blamed = admission(turn.subjects, cost, c.now)
     if cost > most and most > 0 then
       fate = 'cost'
     elseif jobs < 1 then
-      return 'refused', retry
+      return 'refused', retry, blamed
     else
       held = take(turn.subjects, id, cost)
     end

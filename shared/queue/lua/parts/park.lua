@@ -4,7 +4,7 @@
 local function park(c, turn, served, retry, blamed, why)
   redis.call('RPOP', turn.ring)
   if not c.parked then
-    c.parked, c.unserved, c.refused = {}, {}, {}
+    c.parked, c.unserved, c.refused, c.costly = {}, {}, {}, {}
   end
   c.refused[why] = (c.refused[why] or 0) + 1
   if blamed == turn.lane then
@@ -29,6 +29,12 @@ local function write_parked(c)
   end
   for subject, lanes in pairs(c.unserved or {}) do
     redis.call('LPUSH', K.held .. ':' .. subject, unpack(lanes))
+  end
+  for lane, subject in pairs(c.costly or {}) do
+    if lane ~= subject then
+      redis.call('SADD', K.costly .. ':' .. subject, lane)
+      redis.call('PEXPIRE', K.costly .. ':' .. subject, GENERATION) -- nothing is parked for longer
+    end
   end
   for why, times in pairs(c.refused or {}) do
     redis.call('HINCRBY', K.refused, why, times)

@@ -8,7 +8,7 @@ local function put_back(list, ids, n)
 end
 
 -- leave(c, turn, got, refused): lets go of a lane that is empty, that may start no more jobs, or whose next job
--- costs more than fits (`refused`: until when). That one waits alone: its siblings' jobs may cost less.
+-- costs more than fits (`refused`: until when, and by whom). That one waits alone: its siblings' jobs may cost less.
 local function leave(c, turn, got, refused)
   if not refused and redis.call('LLEN', turn.list) == 0 and redis.call('EXISTS', lane_lists(turn.lane)) == 0 then
     redis.call('RPOP', turn.ring)
@@ -17,7 +17,8 @@ local function leave(c, turn, got, refused)
     if jobs < 1 then
       park(c, turn, got > 0, retry, blamed, why)
     elseif refused then
-      park(c, turn, got > 0, refused, turn.lane, 'cost')
+      park(c, turn, got > 0, refused.retry, turn.lane, 'cost')
+      c.costly[turn.lane] = refused.by
     end
   end
 end
@@ -33,11 +34,11 @@ local function serve(c, line, drawn)
     local turn, got, refused = line[i], 0, nil
     local ids = turn.ids
     for n = 1, #ids do
-      local verdict, retry = judge(c, turn, ids[n], raws[at + n], states[at + n])
+      local verdict, retry, by = judge(c, turn, ids[n], raws[at + n], states[at + n])
       if verdict == 'taken' then
         got = got + 1
       elseif verdict == 'refused' then
-        refused = retry
+        refused = {retry = retry, by = by}
         put_back(turn.list, ids, n)
         break
       else
