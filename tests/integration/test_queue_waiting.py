@@ -8,8 +8,8 @@ import pytest
 from shared.errors import SettingsError
 from shared.jobs import QueueSpec
 from shared.queue.queue import Queue
-from shared.queue.types import Settlement, Verdict
-from tests.integration.queue_state import T0, Bench, bench, job
+from shared.queue.types import Settlement, SubjectConfig, Verdict
+from tests.integration.queue_state import T0, Bench, bench, job, limits
 
 SOON = timedelta(milliseconds=30)
 
@@ -77,6 +77,50 @@ async def test_what_goes_back_wakes_a_worker_unless_the_same_call_claims(valkey_
         assert following is not None
         await b.queue.settle(0, [Settlement(following.jobs[0], Verdict.RELEASED)])
         assert await b.queue.wait([0], SOON) == 0
+
+
+async def test_a_full_worker_hands_on_what_it_put_back(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        await b.queue.enqueue([job("one"), job("two")])
+        one, two = (await b.queue.claim(0, 2)).jobs
+        while await b.queue.wait([0], SOON) is not None:
+            pass
+        # It takes the first again; the second is for another worker.
+        back = [Settlement(each, Verdict.RELEASED) for each in (one, two)]
+        _, following = await b.queue.settle(0, back, 1)
+        assert await b.queue.wait([0], SOON) == 0
+        assert following is not None and len((await b.queue.claim(0, 9)).jobs) == 1
+        # It takes nothing back, but knows a time that the others do not.
+        await b.queue.enqueue([job("four")])
+        await b.queue.wait([0], SOON)
+        again = Settlement(following.jobs[0], Verdict.RETRY, at_ms=b.clock.now + 300)
+        await b.queue.settle(0, [again], 1)
+        assert await b.queue.wait([0], SOON) == 0
+
+
+@pytest.mark.parametrize("act", ["settle", "reap", "remove", "enqueue"])
+async def test_room_for_a_lane_that_waited_wakes_a_worker(valkey_url: str, act: str) -> None:
+    async with bench(valkey_url) as b:
+        await b.queue.configure(0, [SubjectConfig("a", cap=1), limits("b/email", (60, 2))])
+        await b.queue.enqueue([job("one"), job("two")])
+        (one,) = (await b.queue.claim(0, 9)).jobs
+        await b.queue.enqueue([job("three", "b/email/s"), job("big", "b/email/s", cost=2)])
+        await b.queue.enqueue([job("small", "b/email/s", priority=3)])
+        await b.queue.claim(0, 9)
+        b.clock.forward(seconds=30)
+        while await b.queue.wait([0], SOON) is not None:
+            pass
+        match act:
+            case "settle":
+                await b.queue.settle(0, [Settlement(one, Verdict.COMPLETED)])
+            case "reap":
+                await b.queue.reap(0)
+            case "remove":
+                await b.queue.remove(0, ["big"])
+            case "enqueue":
+                await b.queue.enqueue([job("first", "b/email/s", priority=0)])
+        assert await b.queue.wait([0], SOON) == 0
+        assert (await b.queue.claim(0, 9)).jobs
 
 
 @pytest.mark.parametrize("act", ["promote", "retry", "resume", "reap"])

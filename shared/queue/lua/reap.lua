@@ -49,7 +49,7 @@ if #ids > 0 then
     _, job.attempt, job.stalls, _, _, job.held = state(states[n])
     jobs[n] = job
   end
-  relieve(free_slots(jobs))
+  local relieved = relieve(free_slots(jobs))
   redis.call('ZREM', K.active, unpack(ids))
   for n, job in ipairs(jobs) do
     if job.stalls >= tonumber(ARGV[5]) then
@@ -62,7 +62,7 @@ if #ids > 0 then
     end
   end
   write_leases(c)
-  if enlist('LPUSH', waiting, m.vtime) then
+  if enlist('LPUSH', waiting, m.vtime) or relieved then
     nudge()
   end
   m.last, m.seq = now, c.seq

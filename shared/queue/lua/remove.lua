@@ -9,12 +9,13 @@ ARGV
 RETURNS
   {word, ...}  for each: 'removed'; 'active': only its worker ends it; 'absent'
 DERIVED
-  jobs state parked delayed completed failed
+  jobs state parked delayed completed failed wake
 ]]
 -- @include queue/keys
 -- @include queue/record
 -- @include queue/state
 -- @include queue/relieve
+-- @include queue/nudge
 -- @include queue/retire
 local words, gone, lists, changed, seen = {}, {}, {d = {}, f = {}, c = {}, w = {}}, {}, {}
 local raws, states = redis.call('HMGET', K.jobs, unpack(ARGV)), redis.call('HMGET', K.state, unpack(ARGV))
@@ -42,5 +43,7 @@ for _, id in ipairs(lists.c) do
   redis.call('LREM', K.completed, 1, id) -- no longer than what is kept
 end
 forget(gone)
-relieve(changed) -- the next in line may cost less
+if relieve(changed) then -- the next in line may cost less
+  nudge()
+end
 return words

@@ -72,6 +72,7 @@ for at = 9, #ARGV, 4 do
   jobs[#jobs + 1] = settlement(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
 end
 local held = holders(m, jobs, words)
+local woken
 if #held > 0 then
   for _, job in ipairs(held) do
     if job.close then
@@ -83,7 +84,7 @@ if #held > 0 then
   if #charged > 0 then
     local relieved = free_slots(charged)
     refund_jobs(books, charged, relieved)
-    relieve_windows(relieved)
+    woken = relieve_windows(relieved)
   end
   local completed, failed, due = settle(held, m.vtime, now)
   for _, job in ipairs(held) do
@@ -93,14 +94,15 @@ if #held > 0 then
   end
   retire(completed, failed, now, tonumber(ARGV[7]), tonumber(ARGV[8]))
   m.moved = true
-  if due and ARGV[3] == '0' then
+  woken = woken or due
+  if woken and ARGV[3] == '0' then
     nudge()
   end
 end
 local claimed = ''
 if ARGV[3] ~= '0' then
   claimed = claim(m, books, {
-    run = ARGV[2], slots = tonumber(ARGV[3]), lease = tonumber(ARGV[4]), version = tonumber(ARGV[5])
+    run = ARGV[2], slots = tonumber(ARGV[3]), lease = tonumber(ARGV[4]), version = tonumber(ARGV[5]), chain = woken
   })
 end
 finish(m, books)

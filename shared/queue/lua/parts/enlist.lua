@@ -1,6 +1,6 @@
 -- enlist(command, jobs, vtime): puts {id, lane, priority}s at an end of their lanes: RPUSH the tail, LPUSH the
--- head (the last job is then the first). True if a lane was empty before: a worker may have to be woken. A lane
--- that is parked because of what its first job costs may have another first now.
+-- head (the last job is then the first). True if a lane was empty before, or is parked and may have another first
+-- job now, which may cost less: a worker may have to be woken.
 local function enlist(command, jobs, vtime)
   local groups, lists, lanes, changed = {}, {}, {}, {}
   for n = 1, #jobs do
@@ -23,6 +23,5 @@ local function enlist(command, jobs, vtime)
     end
   end
   ready(lanes, vtime)
-  relieve(changed)
-  return #lanes > 0
+  return relieve(changed) or #lanes > 0
 end

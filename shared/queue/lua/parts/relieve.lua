@@ -1,4 +1,5 @@
--- relieve(subjects): looks again, at once, at lanes that were parked because of subjects with room now.
+-- relieve(subjects): looks again, at once, at lanes that were parked because of subjects with room now; true if there
+-- were any: a worker may have to be woken.
 local function relieve(subjects)
   local members = {}
   for name in pairs(subjects) do
@@ -7,7 +8,5 @@ local function relieve(subjects)
       members[#members + 1] = kind .. name
     end
   end
-  if #members > 0 then
-    redis.call('ZADD', K.parked, 'XX', unpack(members))
-  end
+  return #members > 0 and redis.call('ZADD', K.parked, 'XX', 'CH', unpack(members)) > 0
 end
