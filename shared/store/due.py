@@ -11,7 +11,8 @@ from sqlalchemy.types import Interval
 
 from shared.store.database import AsyncConnection
 from shared.store.facts import CONTENT, FACTS, JOINS, with_facts
-from shared.store.sets import columns
+from shared.store.sends import CLAIMED
+from shared.store.sets import among, columns
 
 Lane = tuple[UUID, UUID]
 """Tenant and lane: a sender's, or the tenant's own."""
@@ -159,7 +160,7 @@ _KEYS = "unnest(cast(:tenant_ids as uuid[]), cast(:ids as uuid[])) as wanted (te
 _TAKE_SENDS = with_facts(f"""
 with mine as (
     select a.* from {_KEYS} join scheduled_actions a using (tenant_id, id)
-    where a.status = 'pending' and a.kind = 'send'
+    where {among("a.status", "pending")} and a.kind = 'send'
     order by a.id for update of a skip locked
 )
 select
@@ -173,7 +174,7 @@ order by a.due_at
 _TAKE_TIMEOUTS = text(f"""
 with mine as (
     select a.tenant_id, a.id from {_KEYS} join scheduled_actions a using (tenant_id, id)
-    where a.status = 'pending' and a.kind = 'timeout'
+    where {among("a.status", "pending")} and a.kind = 'timeout'
     order by a.id for update of a skip locked
 )
 update scheduled_actions a set status = 'enqueued', status_at = now()
@@ -190,13 +191,13 @@ where a.tenant_id = wanted.tenant_id and a.id = wanted.id
 """)
 
 
-_PUT_BACK = text("""
+_PUT_BACK = text(f"""
 with locked as (
     select a.tenant_id, a.id
     from unnest(cast(:tenant_ids as uuid[]), cast(:ids as uuid[]), cast(:gs as int[]))
         as wanted (tenant_id, id, g)
     join scheduled_actions a using (tenant_id, id)
-    where a.status = 'enqueued' and a.g = wanted.g
+    where {CLAIMED}
     order by a.id for update of a
 )
 update scheduled_actions a set

@@ -14,6 +14,7 @@ from sqlalchemy.types import Interval
 
 from shared.jobs import SENDS, TIMEOUTS, WEBHOOKS
 from shared.store.database import AsyncConnection
+from shared.store.sets import among
 
 _SKEW = timedelta(minutes=1)  # between Redis's clock, which charged, and ours
 
@@ -34,15 +35,20 @@ select tenant_id from found where tenant_id is not null
 
 
 def _actions_back(kind: str) -> TextClause:
+    # Tenant by tenant, in the order of the index: nothing may tempt the planner to read the whole table.
     return text(f"""
 with chosen as (
-    select tenant_id, id from scheduled_actions
-    where kind = '{kind}' and status = 'enqueued'
-        and tenant_id = any(cast(:tenants as uuid[])) and status_at <= :before
+    select tenant.id as tenant_id, found.id
+    from unnest(cast(:tenants as uuid[])) as tenant (id)
+    cross join lateral (
+        select id from scheduled_actions
+        where kind = '{kind}' and status = 'enqueued' and tenant_id = tenant.id and status_at <= :before
+        order by lane_id, status_at limit :most
+    ) found
     limit :most
 ), locked as (
     select a.tenant_id, a.id from chosen join scheduled_actions a using (tenant_id, id)
-    where a.status = 'enqueued' order by a.id for update of a
+    where {among("a.status", "enqueued")} order by a.id for update of a
 ), back as (
     update scheduled_actions a set status = 'pending', g = a.g + 1, status_at = now()
     from locked where a.tenant_id = locked.tenant_id and a.id = locked.id
@@ -52,14 +58,14 @@ select count(*) from chosen
 
 
 # `state_at` stays: a delivery has waited since then, and the sweeper goes by it.
-_DELIVERIES_BACK = text("""
+_DELIVERIES_BACK = text(f"""
 with chosen as (
     select tenant_id, id, received_at from deliveries
     where state = 'processing' and tenant_id = any(cast(:tenants as uuid[])) and state_at <= :before
     limit :most
 ), locked as (
     select d.tenant_id, d.id, d.received_at from chosen join deliveries d using (tenant_id, id, received_at)
-    where d.state = 'processing' order by d.id for update of d
+    where {among("d.state", "processing")} order by d.id for update of d
 ), back as (
     update deliveries d set state = 'received', g = d.g + 1
     from locked

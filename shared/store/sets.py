@@ -1,4 +1,4 @@
-"""Sets: rows of values as the array parameters of one statement."""
+"""Sets: rows of values as the array parameters of one statement, and rows looked up by such values."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -12,3 +12,14 @@ def columns(names: Iterable[str], rows: Sequence[Sequence[Any]]) -> dict[str, li
     if not rows:
         return {name: [] for name in names}
     return {name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
+
+
+def among(column: str, *statuses: str) -> str:
+    """That a row which is looked up by its key has one of these statuses.
+
+    Said so that no partial index of a status can serve the look-up. What was empty at the last `analyze` is
+    empty for the planner, and it would rather read all of such an index than a few keys: in a flood that is
+    every waiting row for each batch.
+    """
+    listed = ", ".join(f"'{status}'" for status in statuses)
+    return f"{column} || '' in ({listed})"

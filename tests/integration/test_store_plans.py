@@ -1,0 +1,101 @@
+"""Plans: what a statement reads does not hang on when statistics were taken last."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import TextClause, bindparam, text
+
+from shared.store import deliveries_work, due, openings, sends, sweeping, timeouts
+from shared.store.database import Database
+from tests.journeys import World, graph, send, to
+
+ROWS = 3000
+
+_FILL = """
+with contact as (
+    insert into contacts (tenant_id, id) select :t, gen_random_uuid() from generate_series(1, :rows)
+    returning id
+), enrolled as (
+    insert into enrollments (tenant_id, id, campaign_id, contact_id)
+    select :t, gen_random_uuid(), :c, id from contact returning id, contact_id
+), visited as (
+    insert into visits (tenant_id, id, enrollment_id, campaign_id, campaign_version, contact_id, node_id)
+    select :t, gen_random_uuid(), id, :c, 1, contact_id, 'hello' from enrolled
+    returning id, enrollment_id, contact_id
+)
+insert into scheduled_actions (
+    tenant_id, id, kind, status, due_at, scheduled_at, enrollment_id, visit_id, campaign_id, contact_id,
+    node_id, channel, sender_id
+)
+select :t, gen_random_uuid(), 'send', :status, now(), now(), enrollment_id, id, :c, contact_id,
+    'hello', 'email', :sender
+from visited
+"""
+
+_ARRIVE = """
+insert into deliveries (tenant_id, id, endpoint_id, provider, headers, body, state)
+select :t, gen_random_uuid(), :t, 'sendgrid', '{}', '', 'received' from generate_series(1, :rows)
+"""
+
+BY_KEY = {
+    "take sends": due._TAKE_SENDS,
+    "take timeouts": due._TAKE_TIMEOUTS,
+    "put back": due._PUT_BACK,
+    "read": sends._READ,
+    "submit": sends._SUBMIT,
+    "change": sends._CHANGE,
+    "record": sends._RECORD,
+    "settle timeouts": timeouts._SETTLE,
+    "lose": sweeping._LOST,
+    "unconfirmed": sweeping._UNCONFIRMED,
+    "begin deliveries": deliveries_work._BEGIN.element,
+    "lock deliveries": deliveries_work._LOCK,
+}
+
+
+async def plan(world: World, statement: TextClause, values: Mapping[str, Any]) -> str:
+    """What Postgres would do, for values of the names that the statement has; arrays are of nothing else."""
+    typed = [bindparam(name, type_=each.type) for name, each in statement._bindparams.items()]
+    query = text(f"explain {statement.text}").bindparams(*typed)
+    wanted = {name: values.get(name, [None]) for name in statement._bindparams}
+    async with world.database.begin() as tx:
+        return "\n".join((await tx.execute(query, wanted)).scalars())
+
+
+async def flood(database: Database) -> World:
+    """A world of many waiting rows, in a database that was analyzed when there were none."""
+    world = await World.create(database, graph(hello=send(to("done"))))
+    for table in ("scheduled_actions", "visits", "deliveries"):
+        await world.run(f"analyze {table}")
+    for status in ("accepted", "pending", "enqueued", "submitting", "unknown"):
+        await world.run(_FILL, rows=ROWS, status=status, sender=world.senders["email"])
+        if status == "accepted":
+            await world.run("analyze")
+    await world.run(_ARRIVE, rows=ROWS)
+    return world
+
+
+async def test_a_flood_that_no_statistics_know_of_is_not_read_to_find_rows_by_their_keys(
+    database: Database,
+) -> None:
+    world = await flood(database)
+    rows = await world.run("select id from scheduled_actions where tenant_id = :t limit 3")
+    ids: Sequence[Any] = [row["id"] for row in rows]
+    values = {
+        **{key: [world.tenant_id] * 3 for key in ("tenant_id", "tenant_ids")},
+        **dict.fromkeys(("id", "ids"), ids),
+        **{key: [0] * 3 for key in ("g", "gs")},
+        **dict.fromkeys(("max_lateness", "look_again", "delay")),
+    }
+    plans = {name: await plan(world, statement, values) for name, statement in BY_KEY.items()}
+    indexes = ("ix_actions_due", "ix_actions_in_flight", "_state_tenant_id_received_at_idx")
+    assert {name for name, found in plans.items() if any(index in found for index in indexes)} == set()
+
+
+async def test_an_opening_puts_back_by_index_in_a_table_full_of_other_rows(database: Database) -> None:
+    world = await flood(database)
+    await world.run("analyze scheduled_actions")
+    values = {"tenants": [world.tenant_id], "before": datetime.now(UTC), "most": 10}
+    found = await plan(world, openings._BACK["outreach:send"], values)
+    assert "using ix_actions_in_flight on scheduled_actions" in found, found
