@@ -59,7 +59,7 @@ class Configuration:
         return time.monotonic() - self._last < within.total_seconds()
 
     async def refresh(self) -> None:
-        """Send what changed since it was last sent; everything, the first time and after an opening."""
+        """Send what changed since it was last sent; everything, the first time."""
         rows = await self.read()
         self._ahead = in_force.ahead(rows, self._lengths, self._settings)
         serving = [await self._refresh(place, rows) for place in self.places]
@@ -80,7 +80,10 @@ class Configuration:
 
     async def send(self, place: Place, rows: InForce) -> None:
         """Put in force what the rows say and the partition does not know."""
-        wanted, sent = self.wanted(place, rows), self._sent.get(place, {})
+        wanted, sent = self.wanted(place, rows), self._sent.get(place)
+        if sent is None:
+            # Another dispatcher's: what it put in force may have been lifted since, when nobody dispatched.
+            sent = dict.fromkeys(await place.queue.configured(place.partition))
         changed = in_force.changes(sent, wanted)
         if not changed:
             return

@@ -32,6 +32,11 @@ class Reading(Engine):
             lengths += await self._run("lane_counts", partition, rest=lanes[at : at + _AT_ONCE])
         return lengths
 
+    async def configured(self, partition: int) -> list[str]:
+        """The subjects that something out of the ordinary is in force for; read some at a time."""
+        found = self._redis.hscan_iter(self._key(partition, "config"), count=_AT_ONCE)
+        return [subject.decode() async for subject, _ in found]
+
     async def look_up(self, partition: int, ids: Sequence[str]) -> list[Seen]:
         """What is known of each id, in order."""
         seen: list[Seen] = []

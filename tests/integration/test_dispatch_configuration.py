@@ -96,6 +96,27 @@ async def test_a_dispatcher_that_finds_a_partition_open_sends_everything_once(
     assert sorted(Noting.told) == ["", "*/email", "*/sms"]
 
 
+async def test_what_was_lifted_while_nobody_dispatched_is_lifted_by_the_next_dispatcher(
+    database: Database, valkey_url: str, redis: Redis
+) -> None:
+    world = await World.create(database, HELLO)
+    await world.enrol()
+    async with dispatching(database, valkey_url) as first:
+        await first.open()
+        await first.send_round()
+        before = await redis.hgetall(CONFIG)
+        await limit(world, minute=5)
+        await database.run(lambda tx: pauses.add(tx, Pause(None, world.tenant_id)))
+        await first.configuration.refresh()
+        assert await first.claim() == []
+    await limit(world)
+    await database.run(lambda tx: pauses.lift(tx, Pause(None, world.tenant_id)))
+    async with dispatching(database, valkey_url) as second:
+        await second.configuration.refresh()
+        assert await redis.hgetall(CONFIG) == before
+        assert len(await second.claim()) == 1
+
+
 async def test_what_did_not_arrive_for_sure_is_sent_again_even_if_it_is_no_longer_wanted(
     database: Database, valkey_url: str, redis: Redis
 ) -> None:
