@@ -183,3 +183,28 @@ async def test_table_partitions_are_kept_ahead_and_only_old_deliveries_are_dropp
         assert ahead <= names
     assert "attempts_p20200101" in names
     assert "deliveries_p20200101" not in names
+
+
+async def test_days_that_came_without_a_partition_stay_in_the_default_and_go_with_their_time(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.dispatch.housekeeping._AT_ONCE", 2)
+    world = await World.create(database, NODES)
+    today = datetime.now(UTC).date()
+    days = [f"deliveries_p{today + timedelta(days=n):%Y%m%d}" for n in range(2)]
+    for name in days:
+        await world.run(f"drop table {name}")
+    for days_ago in (0, 20, 40, 40, 40):
+        await world.run(
+            "insert into deliveries (tenant_id, id, received_at, endpoint_id, provider, headers, body)"
+            " values (:t, gen_random_uuid(), :at, :t, 'sendgrid', '{}', '')",
+            at=datetime.now(UTC) - timedelta(days=days_ago),
+        )
+    loop = housekeeping(database, DispatchSettings(keep_deliveries=timedelta(days=30)))
+    assert [await loop._step(), await loop._step()] == [True, False]
+    rows = await world.run("select tableoid::regclass::text as name from deliveries")
+    assert [row["name"] for row in rows] == ["deliveries_default"] * 2
+    rows = await world.run(
+        "select to_regclass(:today) as today, to_regclass(:next) is null as next", today=days[0], next=days[1]
+    )
+    assert dict(rows[0]) == {"today": None, "next": False}
