@@ -84,7 +84,12 @@ def _connect_args(settings: DatabaseSettings) -> dict[str, Any]:
         "server_settings": {"application_name": "outreach", "jit": "off"},
     }
     if not settings.prepared_statements:
-        arguments |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
+        # A transaction pooler refuses who asks a session for more than it knows of.
+        arguments |= {
+            "server_settings": {"application_name": "outreach"},
+            "statement_cache_size": 0,
+            "prepared_statement_cache_size": 0,
+        }
     return arguments
 
 
