@@ -7,6 +7,7 @@ work is done in sets without a handler knowing of any other.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from typing import Generic, TypeVar
 
 from shared.errors import StoreUnavailable
@@ -20,7 +21,8 @@ class Coalescer(Generic[Item, Answer]):
 
     `work` returns one answer per item, in order; an exception as an answer is raised to that item's caller
     alone, an exception raised by `work` to every caller of its batch. At most `most` items go at once and
-    `lanes` calls of `work` run side by side.
+    `lanes` calls of `work` run side by side. Who has no answer within `patience`, waiting in line included,
+    gets StoreUnavailable; the work goes on.
     """
 
     def __init__(
@@ -28,10 +30,12 @@ class Coalescer(Generic[Item, Answer]):
         work: Callable[[Sequence[Item]], Awaitable[Sequence[Answer | Exception]]],
         most: int = 100,
         lanes: int = 1,
+        patience: timedelta | None = None,
     ) -> None:
         self._work = work
         self._most = most
         self._lanes = lanes
+        self._patience = patience.total_seconds() if patience is not None else None
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
         self._busy = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -46,7 +50,13 @@ class Coalescer(Generic[Item, Answer]):
             task = asyncio.create_task(self._drain())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        return await future
+        if self._patience is None:
+            return await future
+        try:
+            async with asyncio.timeout(self._patience):
+                return await future
+        except TimeoutError as error:
+            raise StoreUnavailable from error
 
     async def _drain(self) -> None:
         try:

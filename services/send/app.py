@@ -28,7 +28,7 @@ def build(settings: SendWorkerSettings) -> App:
     broker = JobBroker(settings.redis, settings.engine, SENDS)
     database = Database(settings.database)
     client = open_client(broker.spec.concurrency)
-    ledger = Ledger(database, settings.send, Transitions(settings.timeouts))
+    ledger = Ledger(database, settings.send, Transitions(settings.timeouts), broker.patience)
     sender = Sender(ledger, Composer(settings.public), client, settings.send)
     broker.register_task(handler(sender), "send")
     return worker_app("send", broker, database, settings, client)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from services.send.outcomes import Ending
@@ -32,18 +33,25 @@ class Send:
 class Ledger:
     """What the worker reads and writes, in sets.
 
-    Every method raises StoreUnavailable while Postgres is away; then nothing of it was written, or all.
+    Every method raises StoreUnavailable while Postgres is away; then nothing of it was written, or all. So do
+    those before the point of no return where Postgres has not answered within `patience`.
     """
 
-    def __init__(self, database: Database, settings: SendSettings, transitions: Transitions) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: SendSettings,
+        transitions: Transitions,
+        patience: timedelta | None = None,
+    ) -> None:
         self._database = database
         self._settings = settings
         self._transitions = transitions
-        self.read: Coalescer[Claim, Send | None] = Coalescer(self._read, _MOST, _LANES)
+        self.read: Coalescer[Claim, Send | None] = Coalescer(self._read, _MOST, _LANES, patience)
         """The send, if it is still as it was claimed; None: the row has moved on."""
-        self.stop: Coalescer[tuple[Send, Refusal], None] = Coalescer(self._stop, _MOST)
+        self.stop: Coalescer[tuple[Send, Refusal], None] = Coalescer(self._stop, _MOST, patience=patience)
         """Write why it does not go out."""
-        self.reprice: Coalescer[tuple[Send, int], None] = Coalescer(self._reprice, _MOST)
+        self.reprice: Coalescer[tuple[Send, int], None] = Coalescer(self._reprice, _MOST, patience=patience)
         """Put it back under another cost, to be charged anew."""
         self.submit: Coalescer[Submission, bool] = Coalescer(self._submit, _MOST, _LANES)
         """Mark it as submitting; False: the row has moved on, and it must not be sent."""

@@ -1,6 +1,7 @@
 """The timeout worker, put together."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 from services.timeout.processor import Processor
 from services.timeout.settings import TimeoutWorkerSettings
@@ -15,9 +16,9 @@ from shared.store.timeouts import TimeoutClaim
 _MOST = 200  # timeouts in one set
 
 
-def handler(processor: Processor) -> Callable[[TimeoutJob], Awaitable[TimeoutResult]]:
+def handler(processor: Processor, patience: timedelta) -> Callable[[TimeoutJob], Awaitable[TimeoutResult]]:
     """What a job calls: jobs come one by one, and the rows they point at are worked on in sets."""
-    process: Coalescer[TimeoutClaim, TimeoutResult] = Coalescer(processor, _MOST)
+    process: Coalescer[TimeoutClaim, TimeoutResult] = Coalescer(processor, _MOST, patience=patience)
 
     async def work(job: TimeoutJob) -> TimeoutResult:
         generation = current_job().generation
@@ -31,7 +32,7 @@ def build(settings: TimeoutWorkerSettings) -> App:
     broker = JobBroker(settings.redis, settings.engine, TIMEOUTS)
     database = Database(settings.database)
     processor = Processor(database, Transitions(settings.timeouts), settings.timeouts)
-    broker.register_task(handler(processor), "timeout")
+    broker.register_task(handler(processor, broker.patience), "timeout")
     return worker_app("timeout", broker, database, settings)
 
 

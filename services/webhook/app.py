@@ -1,6 +1,7 @@
 """The webhook worker, put together."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 from services.webhook.processor import Processor
 from services.webhook.settings import WebhookWorkerSettings
@@ -15,9 +16,9 @@ from shared.store.deliveries_work import DeliveryClaim
 _MOST = 20  # deliveries in one set, each of which may be a megabyte
 
 
-def handler(processor: Processor) -> Callable[[WebhookJob], Awaitable[WebhookResult]]:
+def handler(processor: Processor, patience: timedelta) -> Callable[[WebhookJob], Awaitable[WebhookResult]]:
     """What a job calls: jobs come one by one, and what they point at is processed in sets."""
-    process: Coalescer[DeliveryClaim, WebhookResult] = Coalescer(processor, _MOST)
+    process: Coalescer[DeliveryClaim, WebhookResult] = Coalescer(processor, _MOST, patience=patience)
 
     async def work(job: WebhookJob) -> WebhookResult:
         generation = current_job().generation
@@ -31,7 +32,7 @@ def build(settings: WebhookWorkerSettings) -> App:
     broker = JobBroker(settings.redis, settings.engine, WEBHOOKS)
     database = Database(settings.database)
     processor = Processor(database, Transitions(settings.timeouts), settings.webhooks)
-    broker.register_task(handler(processor), "webhook")
+    broker.register_task(handler(processor, broker.patience), "webhook")
     return worker_app("webhook", broker, database, settings)
 
 

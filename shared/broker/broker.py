@@ -46,6 +46,8 @@ class JobBroker(BaseRedisBroker):
         self.redis = redis
         self.engine = engine
         self.spec = _in_force(spec, engine)
+        # A handler that waits for a store gives up before its job does, so that no attempt is used.
+        self.patience = self.spec.job_timeout * 4 / 5
         self.plain = spec.name not in QUEUES
         self.metrics = metrics or Metrics.create()
         self.health = Health()

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, text
 
 from services.send.worker import Sender
-from shared.jobs import SendJob, job_id
-from shared.queue.types import NewJob
+from shared.jobs import JobState, SendJob, job_id
+from shared.queue.types import NewJob, Seen
 from shared.store import closures
 from shared.store.closures import Verdict
 from shared.store.database import AsyncConnection, Database
@@ -111,6 +111,30 @@ async def test_a_call_that_takes_too_long_is_unknown(
         await worked(it, provider_timeout=timedelta(milliseconds=200))
     assert [state[:2] for state in await it.states()] == [("unknown", 0)]
     assert await it.attempts() == [(0, "unknown", False)]
+
+
+async def test_a_send_whose_postgres_hangs_uses_no_attempt_and_goes_out_when_it_is_back(
+    database: Database, database_url: str, valkey_url: str
+) -> None:
+    world = await World.create(database, HELLO)
+    async with scene(world, database_url, valkey_url) as it:
+        await it.dispatched()
+        (row,) = await world.actions()
+        job = job_id("send", row["id"], 0)
+
+        put_off: list[Seen] = []
+
+        async def is_put_off() -> bool:
+            put_off[:] = await it.dispatch.sends.look_up(0, [job])
+            return put_off[0].state is JobState.DELAYED
+
+        async with it.worker(lease=timedelta(seconds=2), provider_timeout=timedelta(milliseconds=500)):
+            async with database.begin() as tx:
+                await tx.execute(text("lock table scheduled_actions in access exclusive mode"))
+                await it.until(is_put_off)
+            await it.settled()
+    assert put_off[0].attempt == 0
+    assert await it.states() == [("accepted", 0, None)]
 
 
 async def test_a_crash_after_the_claim_and_before_the_call_is_made_good_when_the_lease_expires(

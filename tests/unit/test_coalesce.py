@@ -1,9 +1,11 @@
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
 
 from shared.coalesce import Coalescer
+from shared.errors import StoreUnavailable
 
 
 async def test_callers_of_one_tick_travel_together() -> None:
@@ -80,3 +82,22 @@ async def test_a_caller_that_gave_up_is_not_worked_for() -> None:
         await given_up
     assert await kept == 2
     assert 2 in seen
+
+
+async def test_who_waits_longer_than_its_patience_is_told_so_in_work_or_in_line() -> None:
+    may_answer, answered = asyncio.Event(), asyncio.Event()
+    seen: list[int] = []
+
+    async def hang(items: Sequence[int]) -> list[int | Exception]:
+        seen.extend(items)
+        await may_answer.wait()
+        answered.set()
+        return list(items)
+
+    call = Coalescer(hang, most=1, patience=timedelta(milliseconds=10))
+    results = await asyncio.gather(call(1), call(2), return_exceptions=True)
+    assert [type(result) for result in results] == [StoreUnavailable, StoreUnavailable]
+    assert (seen, answered.is_set()) == ([1], False)
+    may_answer.set()
+    assert await call(3) == 3
+    assert (seen, answered.is_set()) == ([1, 3], True)
