@@ -46,12 +46,27 @@ async def renew(queue: Queue, held: Sequence[Held]) -> None:
     """Hold the jobs for another lease, and stop the handlers of those that are no longer ours."""
     for partition in range(queue.partitions):
         here = [each for each in held if each.partition == partition and not each.lost]
-        for at in range(0, len(here), _AT_ONCE):
-            batch = here[at : at + _AT_ONCE]
+        ours = {each.context.id: each for each in sorted(here, key=_claimed_at)}
+        for each in here:
+            # Claimed again by ourselves: asked together, the two would share one answer.
+            if ours[each.context.id] is not each:
+                _lose(each)
+        kept = list(ours.values())
+        for at in range(0, len(kept), _AT_ONCE):
+            batch = kept[at : at + _AT_ONCE]
             lost = set(await queue.extend(partition, [each.context.job for each in batch]))
             for each in batch:
-                # One that ended while we asked was settled, and is no loss.
-                if each.context.id in lost and each.task is not None and not each.task.done():
-                    each.lost = True
-                    log.warning("lease.lost", job_id=each.context.id, committed=each.context.committed)
-                    each.stop(Stop.LEASE_LOST)
+                if each.context.id in lost:
+                    _lose(each)
+
+
+def _claimed_at(held: Held) -> float:
+    return held.context.claimed_at
+
+
+def _lose(held: Held) -> None:
+    # One that ended while we asked was settled, and is no loss.
+    if held.task is not None and not held.task.done():
+        held.lost = True
+        log.warning("lease.lost", job_id=held.context.id, committed=held.context.committed)
+        held.stop(Stop.LEASE_LOST)

@@ -12,7 +12,8 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 from taskiq import AsyncTaskiqDecoratedTask
 
-from shared.broker import JobBroker, current_job
+from shared.broker import JobBroker, JobContext, current_job
+from shared.broker.held import Held, Stop, renew
 from shared.jobs import JobState
 from shared.queue.queue import Queue
 from shared.queue.types import ClaimedJob, Counts, Settled, Settlement, Verdict
@@ -146,6 +147,33 @@ async def test_pain_5_past_its_point_of_no_return_a_handler_ends_whole_and_still
         assert await broker.queue.counts(0) == Counts(active=1)
         async with thief(valkey_url) as queue:
             words, _ = await queue.settle(0, [Settlement(stolen, Verdict.COMPLETED)])
+    assert words == [Settled.OK]
+
+
+async def test_a_worker_that_claims_its_own_job_again_holds_the_new_claim_and_loses_the_old(
+    valkey_url: str,
+) -> None:
+    async with sending(valkey_url) as broker:
+
+        @broker.task("tests:note")
+        async def note() -> None: ...
+
+        await note.kicker().with_task_id("job").kiq()
+        await broker.queue.open_plain(0)
+        (old,) = (await broker.queue.claim(0, 1, lease=SOON)).jobs
+
+        async def let_go() -> bool:
+            return (await broker.queue.reap(0))[0] == ["job"]
+
+        await until(let_go)  # as after an outage longer than a lease
+        (new,) = (await broker.queue.claim(0, 1)).jobs
+        held = [Held(JobContext(new, claimed_at=2), 0), Held(JobContext(old, claimed_at=1), 0)]
+        for each in held:
+            each.task = asyncio.create_task(asyncio.sleep(PATIENCE))
+        await renew(broker.queue, held)
+        assert [(each.lost, each.stopped) for each in held] == [(False, None), (True, Stop.LEASE_LOST)]
+        words, _ = await broker.queue.settle(0, [Settlement(new, Verdict.COMPLETED)])
+        held[0].stop(Stop.SHUTDOWN)
     assert words == [Settled.OK]
 
 
