@@ -9,6 +9,7 @@ from taskiq.exceptions import NoResultError, TaskRejectedError
 from shared.broker.context import JobContext
 from shared.errors import Defer, RateLimited, StoreUnavailable, Unrecoverable
 from shared.jobs import QueueSpec
+from shared.providers.fields import text
 from shared.queue.checks import LAST_MS
 from shared.queue.types import ClaimedJob, Settlement, Verdict
 
@@ -40,7 +41,7 @@ def returned(context: JobContext, value: object) -> Settlement:
         job,
         value.verdict,
         at_ms=_ms(value.at) if value.at else 0,
-        reason=value.reason,
+        reason=_readable(value.reason),
         refund=value.refund,
         close=(value.close[0], _ms(value.close[1])) if value.close else None,
     )
@@ -82,7 +83,12 @@ def released(context: JobContext) -> Settlement:
 
 def describe(error: BaseException) -> str:
     """An error as a reason: its type and message, within bounds."""
-    return f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
+    return _readable(f"{type(error).__name__}: {error}")
+
+
+def _readable(reason: str) -> str:
+    """What Redis and Postgres can keep: one reason that they refuse would hold up all that travel with it."""
+    return text(reason, _LONGEST_REASON) or ""
 
 
 def _failed_attempt(context: JobContext, reason: str, spec: QueueSpec) -> Settlement:

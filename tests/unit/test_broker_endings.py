@@ -49,6 +49,16 @@ def context(**changes: Any) -> JobContext:
     return Aged(replace(JOB, **changes), claimed_at=0.0)
 
 
+def test_a_reason_holds_nothing_that_redis_or_postgres_refuses() -> None:
+    said = "no \ud800 name\0" + "!" * 1000
+    reasons = [
+        returned(context(), Ended(Verdict.FAILED, reason=said)).reason,
+        raised(context(), Unrecoverable(said), SPEC).reason,
+    ]
+    assert [reason[:24] for reason in reasons] == ["no � name�!!!!!!!!!!!!!!", "Unrecoverable: no � name"]
+    assert [len(reason) for reason in reasons] == [500, 500]
+
+
 @pytest.mark.parametrize("value", [None, 5, {"success": True}])
 def test_a_return_completes_the_job(value: object) -> None:
     assert returned(context(), value) == Settlement(JOB, Verdict.COMPLETED)
