@@ -83,7 +83,11 @@ def released(context: JobContext) -> Settlement:
 
 def describe(error: BaseException) -> str:
     """An error as a reason: its type and message, within bounds."""
-    return _readable(f"{type(error).__name__}: {error}")
+    try:
+        message = str(error)
+    except Exception:  # errors are of any make, and one that cannot say what it is ends its job all the same
+        message = "it has no message that can be read"
+    return _readable(f"{type(error).__name__}: {message}")
 
 
 def _readable(reason: str) -> str:

@@ -59,6 +59,18 @@ def test_a_reason_holds_nothing_that_redis_or_postgres_refuses() -> None:
     assert [len(reason) for reason in reasons] == [500, 500]
 
 
+def test_an_error_that_cannot_say_what_it_is_is_a_failed_attempt_like_any() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise ValueError("no words")
+
+    settlement = raised(context(attempt=3), Mute(), SPEC)
+    assert (settlement.verdict, settlement.reason) == (
+        Verdict.FAILED,
+        "Mute: it has no message that can be read",
+    )
+
+
 @pytest.mark.parametrize("value", [None, 5, {"success": True}])
 def test_a_return_completes_the_job(value: object) -> None:
     assert returned(context(), value) == Settlement(JOB, Verdict.COMPLETED)
