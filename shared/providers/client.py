@@ -19,10 +19,11 @@ _IDLE_SECONDS = 5.0
 
 
 def open_client(connections: int) -> httpx.AsyncClient:
-    """A client for `connections` calls at a time, rounded up to fours; further ones wait.
+    """A client for about `connections` calls at a time; for more it opens more connections.
 
-    Whoever opens it closes it. Nothing is taken from the environment: no proxy, no netrc, and the
-    certificates are certifi's. Every call says which process made it: `outreach/<version> (<pid>)`.
+    No call waits for another: it would begin later than it was charged for. Whoever opens the client closes
+    it. Nothing is taken from the environment: no proxy, no netrc, and the certificates are certifi's. Every
+    call says which process made it: `outreach/<version> (<pid>)`.
     """
     pools = -(-connections // _POOL_SIZE)
     agent = f"outreach/{version('outreach')} ({os.getpid()})"
@@ -33,11 +34,14 @@ class _Pools(httpx.AsyncBaseTransport):
     """Small pools; a call goes to the least busy one."""
 
     def __init__(self, count: int) -> None:
-        context = httpx.create_ssl_context(trust_env=False)
-        self._pools = [_Pool(context) for _ in range(count)]
+        self._context = httpx.create_ssl_context(trust_env=False)
+        self._pools = [_Pool(self._context) for _ in range(count)]
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         pool = min(self._pools, key=attrgetter("busy"))
+        if pool.busy >= _POOL_SIZE:
+            pool = _Pool(self._context)
+            self._pools.append(pool)
         return await pool.handle_async_request(request)
 
     async def aclose(self) -> None:
