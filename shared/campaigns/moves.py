@@ -89,9 +89,9 @@ class Plan:
         self.results: list[Moved] = []
 
     def decide(self, moves: Sequence[Move]) -> None:
-        """What each move does by itself; time decides, not arrival."""
+        """What each move does by itself; time decides, not arrival, and what overrides comes first."""
         self.results = [NOTHING] * len(moves)
-        for index in sorted(range(len(moves)), key=lambda index: moves[index].occurred_at or _BEFORE_ALL):
+        for index in sorted(range(len(moves)), key=lambda index: _order(moves[index])):
             move = moves[index]
             visit = self._visits.get(move.visit_id)
             if visit is None or visit.id in self.leaving:
@@ -107,14 +107,16 @@ class Plan:
         return visit.edge in self.graph(visit).answered(visit.node_id, move.on, move.automated)
 
     def keep_in_time(self, timeouts: Mapping[UUID, datetime]) -> None:
-        """Drop the doubts about what happened after the timeout; `timeouts` by visit.
+        """Drop the doubts about what happened after the timeout, or has no edge; `timeouts` by visit.
 
         What was in time counts as late from here on, unless it turns the follow-up.
         """
-        self.doubts = [doubt for doubt in self.doubts if _in_time(doubt, timeouts)]
-        for doubt in self.doubts:
+        in_time = [doubt for doubt in self.doubts if _in_time(doubt, timeouts)]
+        for doubt in in_time:
             if doubt.move.on not in _OVERRIDES:
                 self.results[doubt.index] = Moved(Effect.LATE)
+        # A follow-up must not be stopped for what leads nowhere: its contact would stay there for ever.
+        self.doubts = [doubt for doubt in in_time if self._taken(doubt.visit, doubt.move)]
 
     def can_turn(self, follow_up: Visit) -> bool:
         """Whether stopping the follow-up's send would turn it."""
@@ -136,10 +138,17 @@ class Plan:
 
     def _leave(self, index: int, visit: Visit, move: Move, at: Visit) -> None:
         """Leave `visit` by the edge of `at`, if there is one for the move."""
-        taken = self.graph(at).resolve(at.node_id, move.on, move.automated)
+        taken = self._taken(at, move)
         if taken is not None:
             self.leaving[visit.id] = Leaving(visit, move, taken)
             self.results[index] = Moved(Effect.MOVED, taken)
+
+    def _taken(self, at: Visit, move: Move) -> Taken | None:
+        return self.graph(at).resolve(at.node_id, move.on, move.automated)
+
+
+def _order(move: Move) -> tuple[bool, datetime]:
+    return move.on not in _OVERRIDES, move.occurred_at or _BEFORE_ALL
 
 
 def _in_time(doubt: Doubt, timeouts: Mapping[UUID, datetime]) -> bool:

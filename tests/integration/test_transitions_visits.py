@@ -363,6 +363,24 @@ async def test_an_open_in_time_that_has_no_edge_is_late_once_the_follow_up_began
     late = await Late.create(database, nodes)
     assert await late.happens("open") is Effect.LATE
     assert await late.world.path() == [("hello", "no_open"), ("again", None)]
+    assert await late.world.statuses((await late.world.current())["id"]) == {"send": "pending"}
+
+
+async def test_a_bounce_told_with_the_delivery_it_overrides_moves_in_its_stead(database: Database):
+    nodes = graph(
+        hello=send(to("again", "delivered"), to("opened", "bounce"), to("done", after=60)),
+        again=send(to("done")),
+    )
+    world = await World.create(database, nodes)
+    await world.enrol()
+    hello = (await world.current())["id"]
+    await world.accept(hello, NOW)
+    moved = await world.advance(
+        world.move(hello, "delivered", occurred_at=NOW),
+        world.move(hello, "bounce", occurred_at=NOW + timedelta(hours=1)),
+    )
+    assert moved == [NOTHING, Moved(Effect.MOVED, Taken("bounce", None, "opened"))]
+    assert await world.path() == [("hello", "bounce"), ("opened", None)]
 
 
 async def test_a_bounce_after_delivered_overrides_and_cancels_the_follow_up(database: Database):
