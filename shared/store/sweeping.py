@@ -130,19 +130,32 @@ where d.tenant_id = locked.tenant_id and d.id = locked.id and d.received_at = lo
 returning d.id
 """)
 
+# What a campaign's or an enrolment's pause held, its resume puts back with the time it had left. What a
+# worker held that had read of the pause just before the resume is put back here.
 _RELEASE = text(f"""
 with held as (
     select a.tenant_id, a.id from scheduled_actions a
-    where a.status = 'held' and a.reason in ('queue_paused', 'tenant_paused') and not exists (
-        select 1 from pauses p
-        where (p.queue is null or p.queue = case a.kind
-                when 'send' then '{SENDS.name}' else '{TIMEOUTS.name}' end)
-            and (p.tenant_id is null or p.tenant_id = a.tenant_id)
+    where a.status = 'held' and (
+        a.reason in ('queue_paused', 'tenant_paused') and not exists (
+            select 1 from pauses p
+            where (p.queue is null or p.queue = case a.kind
+                    when 'send' then '{SENDS.name}' else '{TIMEOUTS.name}' end)
+                and (p.tenant_id is null or p.tenant_id = a.tenant_id)
+        )
+        or a.reason = 'campaign_paused' and exists (
+            select 1 from campaigns c
+            where c.tenant_id = a.tenant_id and c.id = a.campaign_id
+                and c.status = 'active' and c.paused_at is null
+        )
+        or a.reason = 'enrollment_paused' and exists (
+            select 1 from enrollments e
+            where e.tenant_id = a.tenant_id and e.id = a.enrollment_id and e.status = 'active'
+        )
     )
     limit :most
 ), locked as (
     select a.tenant_id, a.id from held join scheduled_actions a using (tenant_id, id)
-    where a.status = 'held' and a.reason in ('queue_paused', 'tenant_paused')
+    where a.status = 'held'
     order by a.id for update of a
 )
 update scheduled_actions a set status = 'pending', g = a.g + 1, status_at = now(), reason = null

@@ -133,8 +133,29 @@ async def test_what_a_campaigns_or_an_enrolments_pause_holds_is_not_let_go_with_
 ) -> None:
     world = await World.create(database, NODES)
     await in_status(world, "held", timedelta(0), reason="enrollment_paused")
+    await world.run("update enrollments set status = 'paused', paused_at = now() where tenant_id = :t")
     await sweeper(world).step()
     assert [state(row) for row in await world.actions()] == [("held", 3, "enrollment_paused")]
+    await world.run("update campaigns set status = 'paused', paused_at = now() where tenant_id = :t")
+    await world.run("update scheduled_actions set reason = 'campaign_paused' where tenant_id = :t")
+    await sweeper(world).step()
+    assert [state(row) for row in await world.actions()] == [("held", 3, "campaign_paused")]
+
+
+@pytest.mark.parametrize("reason", ["campaign_paused", "enrollment_paused"])
+async def test_what_a_worker_held_for_a_pause_that_was_lifted_meanwhile_goes_on(
+    database: Database, reason: str
+) -> None:
+    world = await World.create(database, NODES)
+    (enrolled,) = await world.enrol()
+    await database.run(lambda tx: enrollments.pause_campaign(tx, world.tenant_id, world.campaign_id))
+    await database.run(lambda tx: enrollments.pause(tx, world.tenant_id, [enrolled.enrollment_id]))
+    await database.run(lambda tx: enrollments.resume_campaign(tx, world.tenant_id, world.campaign_id))
+    await database.run(lambda tx: enrollments.resume(tx, world.tenant_id, [enrolled.enrollment_id]))
+    (action,) = await world.actions()
+    await world.set_action(action["id"], status="held", reason=reason)
+    await sweeper(world).step()
+    assert [state(row) for row in await world.actions()] == [("pending", 1, None)]
 
 
 async def test_a_large_resumed_campaign_is_let_go_and_a_large_cancelled_one_ended_in_steps(
