@@ -27,21 +27,20 @@ from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
+from shared.campaigns.metering import MAX_OUTPUT, Meter, size_of
 from shared.errors import InvalidTemplate, RenderError
 
 MAX_SOURCE = 256 * 1024
 """Characters of one template."""
 
-MAX_OUTPUT = 1024 * 1024
-"""Characters of one rendered part."""
+MAX_NODES = 20_000
+"""Parts that a template is read as."""
 
-MAX_TURNS = 10_000
-"""Turns of all loops of one rendering together."""
 
 _MAX_LOOPS = 2  # nested; a loop over one element names it, and names in names could double a text at will
 
-# None of them calls, reads an attribute, or grows what it gets by more than a factor. `join` and `round` are
-# ours, bounded.
+# None of them calls, reads an attribute, or grows what it gets by more than a factor; what goes in and comes
+# out is metered. `join` and `round` are ours, bounded.
 _FILTERS = (
     {"capitalize", "e", "escape", "forceescape", "lower", "safe", "string", "striptags", "title", "trim"}
     | {"truncate", "upper", "urlencode"}
@@ -67,25 +66,10 @@ class _Missing(StrictUndefined):
         return self._undefined_hint or f"There is no variable {self._undefined_name}."
 
 
-class _Turns:
-    """What is left of a rendering's loops."""
-
-    def __init__(self) -> None:
-        self._left = MAX_TURNS
-
-    def counted(self, items: Iterable[Any]) -> Iterator[Any]:
-        """The items, as long as turns are left."""
-        for item in items:
-            self._left -= 1
-            if self._left < 0:
-                raise RenderError(f"The template's loops take more than {MAX_TURNS} turns.")
-            yield item
-
-
 class _Environment(ImmutableSandboxedEnvironment):
     """Attribute access reads keys; arithmetic is for numbers, since `"a" * 10**9` is no message."""
 
-    intercepted_binops = frozenset({"*", "%"})
+    intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%"})
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """The value under a key of a mapping, or a property of the loop; a null is missing."""
@@ -102,29 +86,65 @@ class _Environment(ImmutableSandboxedEnvironment):
         return super().getitem(obj, argument)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """The product or remainder of two numbers."""
-        if not isinstance(left, int | float) or not isinstance(right, int | float):
+        """A sum, product and so on of two numbers; `+` joins two texts as well."""
+        texts = operator == "+" and isinstance(left, str) and isinstance(right, str)
+        if not texts and not (isinstance(left, int | float) and isinstance(right, int | float)):
             raise TypeError(f"{operator} takes numbers")
-        return super().call_binop(context, operator, left, right)
+        return _metered(context, super().call_binop(context, operator, left, right))
 
 
 class _Gate(NodeTransformer):
-    """Refuses what a message does not need, by InvalidTemplate, and has the turns of loops counted."""
+    """Refuses what a message does not need, by InvalidTemplate, and has loops counted and values metered."""
 
     def __init__(self) -> None:
         self._loops = 0
+        self._nodes = 0
 
     def generic_visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> nodes.Node:
         """Any node: allowed, or refused by name."""
         if not isinstance(node, _ALLOWED):
             _refuse(node, f"{type(node).__name__.lower()} is not part of the template language")
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            _refuse(node, f"the template has more than {MAX_NODES} parts")
         return super().generic_visit(node)
 
     def visit_Filter(self, node: nodes.Filter) -> nodes.Node:
         """A filter: one of ours."""
         if node.name not in _FILTERS:
             _refuse(node, f"there is no filter {node.name}; there are {', '.join(sorted(_FILTERS))}")
-        return self.generic_visit(node)
+        self.generic_visit(node)
+        node.node = _meter(node.node)
+        return _meter(node)
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
+        """Values side by side: a join, which looks at their length first."""
+        self.generic_visit(node)
+        values = nodes.List(node.nodes, lineno=node.lineno)
+        return _meter(nodes.Filter(values, "join", [], [], None, None, lineno=node.lineno))
+
+    def visit_List(self, node: nodes.List) -> nodes.Node:
+        """A list that is written out: the same long text may be in it many times."""
+        return _meter(self.generic_visit(node))
+
+    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:
+        """A tuple likewise, but for the names of a loop."""
+        self.generic_visit(node)
+        return _meter(node) if node.ctx == "load" else node
+
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:
+        """A comparison goes through its right side, and no further."""
+        self.generic_visit(node)
+        for operand in node.ops:
+            operand.expr = _meter(operand.expr)
+        return node
+
+    def visit_Test(self, node: nodes.Test) -> nodes.Node:
+        """A test may compare."""
+        self.generic_visit(node)
+        node.node = _meter(node.node)
+        node.args = [_meter(each) for each in node.args]
+        return node
 
     def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:
         """A subscript: written out, or an error could tell a value as the name of a missing key."""
@@ -137,31 +157,50 @@ class _Gate(NodeTransformer):
         if node.recursive or self._loops == _MAX_LOOPS:
             _refuse(node, f"loops are not recursive, and nested at most {_MAX_LOOPS} deep")
         self._loops += 1
+        before = self._nodes
         self.generic_visit(node)
         self._loops -= 1
-        node.iter = nodes.Filter(node.iter, _COUNTED, [], [], None, None, lineno=node.lineno)
+        parts = [nodes.Const(self._nodes - before)]
+        node.iter = nodes.Filter(node.iter, _COUNTED, parts, [], None, None, lineno=node.lineno)
         return node
+
+
+def _meter(node: Any) -> nodes.Expr:
+    if isinstance(node, nodes.Const) or (isinstance(node, nodes.Filter) and node.name == _METERED):
+        return node
+    return nodes.Filter(node, _METERED, [], [], None, None, lineno=node.lineno)
 
 
 def _refuse(node: nodes.Node, why: str) -> NoReturn:
     raise InvalidTemplate(f"Line {node.lineno}: {why}.")
 
 
-_COUNTED = "counted turns"  # no template can name a filter with a space in it
-_TURNS = "counted turns"
+# No template can name a filter or variable with a space in it.
+_COUNTED = "counted turns"
+_METERED = "metered value"
+_METER = "the meter"
 
 
 @pass_context
-def _counted(context: Context, items: Iterable[Any]) -> Iterator[Any]:
-    turns: _Turns = context[_TURNS]
-    return turns.counted(items)
+def _counted(context: Context, items: Iterable[Any], parts: int) -> Iterator[Any]:
+    meter: Meter = context[_METER]
+    return meter.counted(items, parts)
+
+
+@pass_context
+def _metered(context: Context, value: Any) -> Any:
+    meter: Meter = context[_METER]
+    return meter.metered(value)
 
 
 @pass_eval_context
 def _join(context: EvalContext, items: Iterable[Any], separator: str = "") -> str:
     parts = list(items)
-    if len(parts) * len(str(separator)) > MAX_OUTPUT:
-        raise RenderError(f"A join gives more than {MAX_OUTPUT} characters.")
+    size = len(parts) * len(str(separator))
+    for part in parts:
+        size += size_of(part)
+        if size > MAX_OUTPUT:
+            raise RenderError(f"A join gives more than {MAX_OUTPUT} characters.")
     joined: str = do_join(context, parts, separator)
     return joined
 
@@ -174,7 +213,7 @@ def _round(number: Any, digits: int = 0) -> float:
 def _environment(html: bool) -> _Environment:
     environment = _Environment(undefined=_Missing, autoescape=html, keep_trailing_newline=True)
     environment.globals.clear()
-    environment.filters |= {_COUNTED: _counted, "join": _join, "round": _round}
+    environment.filters |= {_COUNTED: _counted, _METERED: _metered, "join": _join, "round": _round}
     return environment
 
 
@@ -208,7 +247,7 @@ def render(source: str, context: Mapping[str, Any], html: bool = False) -> str:
     parts: list[str] = []
     length = 0
     try:
-        for part in compile_template(source, html).generate({**context, _TURNS: _Turns()}):
+        for part in compile_template(source, html).generate({**context, _METER: Meter()}):
             parts.append(part)
             length += len(part)
             if length > MAX_OUTPUT:

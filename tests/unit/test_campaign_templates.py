@@ -136,6 +136,7 @@ def test_what_a_message_does_not_need_is_not_part_of_the_language(word: str):
         ),
         ("{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}", "nested too deep"),
         ("a" * (templates.MAX_SOURCE + 1), "more than 262144 characters"),
+        ("{{ a }}" * templates.MAX_NODES, "more than 20000 parts"),
     ],
 )
 def test_a_template_that_cannot_be_is_refused_with_its_line(source: str, sentence: str):
@@ -152,6 +153,31 @@ BOMBS: dict[str, tuple[str, Any]] = {
         "loops take more than 10000",
     ),
     "a loop that writes": ("{% for a in y %}{{ x }}{% endfor %}", "more than 1048576 characters"),
+    "a text beside itself": ("{{ " + " ~ ".join("x" * 1500) + " }}", "A join gives more"),
+    "a text joined with itself": ("{{ [" + ",".join("x" * 1500) + "]|join }}", "A value has more"),
+    "a list of one text": ("{{ [" + ",".join("x" * 1500) + "] }}", "A value has more"),
+    "a list of one object": ("{{ [" + ",".join("z" * 1500) + "]|length }}", "A value has more"),
+    "a loop over a tuple": ("{% for a in (" + "x," * 1500 + ") %}{% endfor %}", "A value has more"),
+    "a sum of texts": ("{{ " + " + ".join(["w"] * 11) + " }}", "A value has more"),
+    "filters that grow": ("{{ w" + "|forceescape" * 10 + " }}", "A value has more"),
+    "joins again and again": ("{% for a in y %}{% if w ~ 1 %}{% endif %}{% endfor %}", "goes through more"),
+    "filters again and again": ("{% for a in y %}{{ t|striptags }}{% endfor %}", "goes through more"),
+    "comparisons again and again": ("{% for a in y %}{{ w == w }}{% endfor %}", "goes through more"),
+    "tests again and again": ("{% for a in y %}{{ w is lower }}{% endfor %}", "goes through more"),
+    "searches again and again": ("{% for a in y %}{{ 'a' is in(w) }}{% endfor %}", "goes through more"),
+    "a loop of many parts": ("{% for a in y %}" + "{{ '' }}" * 900 + "{% endfor %}", "goes through more"),
+    "a long number": ("{{ h|int(0, 16) }}", "cannot use: OverflowError"),
+    "a product of numbers": ("{{ " + " * ".join(["9" * 4000] * 9) + " }}", "cannot use: OverflowError"),
+}
+
+
+HEAVY = {
+    "x": "abcdefghij" * 100,
+    "y": [0] * 5000,
+    "w": "&" * 100_000,
+    "t": "<a>" * 3_000,
+    "z": {"a": "b" * 1000},
+    "h": "f" * 5000,
 }
 
 
@@ -159,7 +185,22 @@ BOMBS: dict[str, tuple[str, Any]] = {
 def test_a_template_cannot_blow_up(bomb: str):
     source, sentence = BOMBS[bomb]
     with pytest.raises(RenderError, match=sentence):
-        render(source, {**NAMES, "x": "abcdefghij" * 100, "y": [0] * 5000})
+        render(source, {**NAMES, **HEAVY})
+
+
+def test_values_side_by_side_are_escaped_in_html_only():
+    names = {"a": "<", "b": 2}
+    assert render("{{ a ~ b ~ '>' }}", names) == "<2>"
+    assert render("{{ a ~ b ~ '>' }}", names, html=True) == "&lt;2&gt;"
+    assert render("{{ a|safe ~ '>' }}", names, html=True) == "<&gt;"
+    with pytest.raises(RenderError, match="There is no variable gone"):
+        render("{{ a ~ gone }}", names)
+
+
+def test_an_honest_table_of_thousands_of_rows_renders():
+    row = "<tr><td>{{ a.n|upper }}</td>{% if a.n == 'b' %}<td>{{ a.p * 2 }}</td>{% endif %}</tr>"
+    text = render("{% for a in rows %}" + row + "{% endfor %}", {"rows": [{"n": "b", "p": 2}] * 9000})
+    assert text == "<tr><td>B</td><td>4</td></tr>" * 9000
 
 
 def test_rounding_to_absurd_digits_ends():
