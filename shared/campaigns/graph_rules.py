@@ -6,6 +6,7 @@ Each rule is a generator of `(path, sentence)`; `parse` raises the first.
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+from shared.campaigns.compiled import ANSWERS, Compiled
 from shared.campaigns.graph import (
     EDGES,
     TIMED,
@@ -98,6 +99,7 @@ def templates_parse(graph: Graph) -> Iterator[Problem]:
 
 def every_stay_ends(graph: Graph) -> Iterator[Problem]:
     """Whatever a contact does at a node, and if nothing at all, some edge is taken in the end."""
+    compiled = Compiled(graph)
     for node_id, node in graph.nodes.items():
         names = {edge.on for edge in node.edges}
         path = pointer("nodes", node_id, "edges")
@@ -111,6 +113,21 @@ def every_stay_ends(graph: Graph) -> Iterator[Problem]:
             yield path, "A contact who opens never leaves: add an else, open or no_click edge."
         elif node.channel == "email" and not names & {"open", "click"}:
             yield path, "A contact who clicks never leaves: add an else, open or click edge."
+        elif _answered(compiled, node_id) >= names & TIMED:
+            yield (
+                path,
+                (
+                    "A contact whose mail a machine opens or clicks never leaves:"
+                    " add an else edge, or let the open or click edge include automated ones as well."
+                ),
+            )
+
+
+def _answered(graph: Compiled, node_id: str) -> frozenset[str]:
+    """The timeouts that can be answered at a node by what takes no edge of it."""
+    made = [(on, automated) for on in ANSWERS for automated in (False, True)]
+    staying = [each for each in made if graph.resolve(node_id, *each) is None]
+    return frozenset().union(*(graph.answered(node_id, *each) for each in staying))
 
 
 def every_node_is_reached(graph: Graph) -> Iterator[Problem]:

@@ -184,6 +184,25 @@ REFUSED = {
         "/nodes/a/edges",
         "who clicks",
     ),
+    "a machine's open without an end": (
+        graph(
+            a=send(to("done", "no_open", after=5, includeAutomated=True), to("b", "open")), b=send(to("done"))
+        ),
+        "/nodes/a/edges",
+        "a machine opens",
+    ),
+    "a machine's click and a person's open without an end": (
+        graph(
+            a=send(
+                to("done", "no_open", after=5),
+                to("done", "no_click", after=5, includeAutomated=True),
+                to("b", "click"),
+            ),
+            b=send(to("done")),
+        ),
+        "/nodes/a/edges",
+        "a machine opens or clicks",
+    ),
     "a silent SMS without an end": (graph(a=sms(to("done", "delivered"))), "/nodes/a/edges", "silent"),
 }
 
