@@ -224,6 +224,16 @@ async def test_the_same_key_with_another_request_is_422(gateway: Running, api: A
     assert await gateway.rows("select external_id from contacts") == [("1",)]
 
 
+async def test_the_host_that_a_request_claims_is_no_part_of_it(api: Api) -> None:
+    wanted = {"contacts": [{"externalId": "1"}]}
+    first, second = [
+        await api("POST", "/contacts", wanted, {"idempotency-key": "k", "host": host})
+        for host in ("outreach.example", "a:b:c")
+    ]
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert second.headers["idempotency-replayed"] == "true"
+
+
 async def test_another_tenants_same_key_is_another_key(gateway: Running, api: Api) -> None:
     for each in (api, Api(gateway, await gateway.tenant())):
         response = await each(
