@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar
 
+import asyncpg
 from sqlalchemy import Row
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -32,6 +33,7 @@ class Database:
             max_overflow=0,
             pool_timeout=settings.connect_timeout.total_seconds(),
             pool_pre_ping=False,
+            hide_parameters=True,  # an error's text goes to logs, and parameters hold bodies and addresses
             connect_args=_connect_args(settings),
         )
 
@@ -47,6 +49,7 @@ class Database:
         except (OSError, PoolTimeout, InterfaceError, TimeoutError) as error:
             raise StoreUnavailable from error
         except DBAPIError as error:
+            _forget_details(error)
             if error.connection_invalidated or _code(error).startswith(_AWAY):
                 raise StoreUnavailable from error
             raise
@@ -91,6 +94,13 @@ def _connect_args(settings: DatabaseSettings) -> dict[str, Any]:
             "prepared_statement_cache_size": 0,
         }
     return arguments
+
+
+def _forget_details(error: DBAPIError) -> None:
+    """Keep out of logs what Postgres quotes in a detail: the row, addresses and bodies included."""
+    cause = error.orig and error.orig.__cause__
+    if isinstance(cause, asyncpg.PostgresError):
+        cause.detail = None
 
 
 def _code(error: DBAPIError) -> str:

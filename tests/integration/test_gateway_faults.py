@@ -151,6 +151,25 @@ async def test_an_insert_that_does_not_end_in_time_is_503_and_stored_by_none(dat
         ]
 
 
+async def test_an_error_that_nobody_foresaw_puts_no_body_and_no_address_into_the_log(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(settings(database_url)) as gateway:
+        key, endpoint, tenant = await endpoint_of(gateway)
+        for table in ("deliveries", "contacts"):
+            async with gateway.database.begin() as connection:
+                await connection.execute(text(f"alter table {table} add column unforeseen int not null"))
+        contact = {"externalId": "secret id", "email": "secret@example.com", "attributes": {"a": "secret"}}
+        failed = [
+            await post(gateway, key, endpoint, "secret name"),
+            await gateway.client.post("/v1/contacts", headers=tenant.auth, json={"contacts": [contact]}),
+        ]
+    assert [response.status_code for response in failed] == [500, 500]
+    assert caplog.text.count("unforeseen") >= 2  # what went wrong is said
+    assert "secret" not in caplog.text
+    assert not any("secret" in response.text for response in failed)
+
+
 async def test_the_heartbeat_says_that_somebody_serves_and_a_silence_becomes_an_outage(
     database_url: str,
 ) -> None:
