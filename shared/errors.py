@@ -42,7 +42,7 @@ class OutreachError(Exception):
 
 
 class SettingsError(OutreachError):
-    """A setting is missing or makes no sense; see the README's table of settings."""
+    """A setting is missing or makes no sense; see docs/settings.md."""
 
 
 class SignatureInvalid(OutreachError):

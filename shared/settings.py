@@ -1,18 +1,64 @@
 """Settings: frozen, read from the environment once, in a service's `__main__`.
 
 Each part reads its own variables; a service's settings are the parts it needs. Durations are given in
-seconds or ISO 8601 (`PT30S`). README lists every variable.
+seconds or ISO 8601 (`PT30S`). `docs/settings.md` lists every variable. What is wrong with one is a
+SettingsError that names it, and not what it holds: that may be a secret.
 """
 
 from datetime import timedelta
-from typing import Self
+from typing import Any, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.errors import SettingsError
 
-class _Part(BaseSettings):
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+class _Settings(BaseSettings):
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            said = "; ".join(self._sentence(each["loc"], each["msg"]) for each in error.errors())
+        else:
+            return
+        # Out here: the error itself, which quotes the values, is then no context of ours.
+        raise SettingsError(f"{said} (see docs/settings.md)")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _in_seconds(cls, value: Any, info: ValidationInfo) -> Any:
+        """A duration that is spelled as a number: the environment knows only text."""
+        field = cls.model_fields[info.field_name] if info.field_name else None
+        if field is None or field.annotation is not timedelta or not isinstance(value, str):
+            return value
+        try:
+            return float(value)
+        except ValueError:
+            return value
+
+    @classmethod
+    def _sentence(cls, where: tuple[int | str, ...], what: str) -> str:
+        """What is wrong with a variable, or with several together."""
+        if not where:
+            return what.removeprefix("Value error, ")
+        field = cls.model_fields.get(str(where[0]))
+        alias = where[0] if field is None else field.validation_alias
+        name = alias or f"{cls.model_config.get('env_prefix', '')}{where[0]}".upper()
+        return f"{name}: {what.lower()}"
+
+
+class _Part(_Settings):
+    model_config = SettingsConfigDict(populate_by_name=True)
 
 
 class RedisSettings(_Part):
@@ -187,10 +233,8 @@ class LogSettings(_Part):
     json_lines: bool = Field(default=True, validation_alias="LOG_JSON")
 
 
-class ServiceSettings(BaseSettings):
+class ServiceSettings(_Settings):
     """What every service reads; its own class adds the parts that it needs besides."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     redis: RedisSettings = Field(default_factory=RedisSettings)
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
