@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
 from pathlib import Path
@@ -11,18 +10,18 @@ from uuid import UUID
 
 import typer
 import uvloop
-from rich.console import Console
-from rich.table import Table
 
 from services.cli import operate
 from services.cli.bench.run import measure
 from services.cli.bench.sizes import FULL, QUICK
 from services.cli.bench.table import table
+from services.cli.columns import columns
 from services.cli.demo import demo as run_demo
 from services.cli.dev import dev as run_dev
 from services.cli.operate import in_database
 from shared import log
 from shared.errors import OutreachError
+from shared.loop import AWAY
 from shared.settings import DatabaseSettings, LogSettings
 from shared.store import api_keys, tenants
 from shared.store.database import AsyncConnection
@@ -50,11 +49,14 @@ TenantOption = Annotated[str | None, typer.Option("--tenant", help="One tenant, 
 
 
 def run(work: Awaitable[T], runner: Callable[[Coroutine[Any, Any, T]], T] = asyncio.run) -> T:
-    """Run to the end; an error of ours is one line on stderr and status 1."""
+    """Run to the end; an error of ours, or a server that is away, is one line on stderr and status 1."""
     try:
         return runner(_awaited(work))
     except OutreachError as error:
         typer.echo(f"outreach: {error}", err=True)
+        raise typer.Exit(1) from error
+    except AWAY as error:
+        typer.echo(f"outreach: {error}: look at DATABASE_URL and REDIS_URL.", err=True)
         raise typer.Exit(1) from error
 
 
@@ -85,17 +87,24 @@ def demo(
 @app.command()
 def migrate() -> None:
     """Bring the schema up to date."""
-    run(upgrade(DatabaseSettings().dsn))
+
+    async def work() -> None:
+        await upgrade(DatabaseSettings().dsn)
+
+    run(work())
 
 
 @app.command()
 def queues(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
-    """Depth by state of every queue's partitions, and what is paused or closed."""
-    rows = run(operate.depths())
+    """Depth by state of every queue's partitions, which of them are open, and every pause."""
+    rows, pauses = run(operate.depths())
     if as_json:
         typer.echo(json.dumps(rows))
         return
     print_table(rows)
+    if pauses:
+        typer.echo()
+        print_table(pauses)
 
 
 @app.command()
@@ -113,6 +122,8 @@ def resume(queue: QueueOption = None, tenant: TenantOption = None) -> None:
 @tenants_app.command("create")
 def create_tenant(name: str, weight: Annotated[int, typer.Option(min=1, max=1000)] = 1) -> None:
     """Make a tenant and print its id."""
+    if not name.strip():
+        raise typer.BadParameter("A tenant has a name: other commands call it by that.")
     typer.echo(run(in_database(lambda tx: tenants.create(tx, name, weight))))
 
 
@@ -178,16 +189,20 @@ def bench_queue(
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
-    """Print rows that share their keys."""
-    table = Table()
-    for name in rows[0] if rows else ():
-        table.add_column(name)
-    for row in rows:
-        table.add_row(*(_shown(value) for value in row.values()))
-    Console(file=sys.stdout).print(table)
+    """Print rows that share their keys, under those; nothing where there are none."""
+    if rows:
+        typer.echo(columns([list(rows[0]), *([_shown(value) for value in row.values()] for row in rows)]))
 
 
 def _shown(value: Any) -> str:
-    if value is None:
-        return ""
-    return value.isoformat(timespec="seconds") if isinstance(value, datetime) else str(value)
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case datetime():
+            return value.isoformat(timespec="seconds")
+        case list():
+            return ",".join(value)
+        case _:
+            return str(value)

@@ -1,6 +1,7 @@
 """What an operator does in an incident: rows are written, and dispatch puts them in force in seconds."""
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -8,26 +9,27 @@ from shared.errors import UnknownQueue
 from shared.jobs import QUEUES
 from shared.queue.queue import Queue
 from shared.redis.client import connect
-from shared.settings import DatabaseSettings, EngineSettings, RedisSettings
-from shared.store import closures, pauses, tenants
+from shared.settings import DatabaseSettings, RedisSettings
+from shared.store import closures, pauses, queue_rows, tenants
 from shared.store.database import AsyncConnection, Database
 from shared.store.pauses import Pause
 
 T = TypeVar("T")
 
 
-async def depths() -> list[dict[str, Any]]:
-    """Depth by state, parked lanes and pauses of every partition of every queue."""
+async def depths() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """How every partition of every queue stands; and the pauses in force."""
     database, settings = Database(DatabaseSettings()), RedisSettings()
     redis = connect(settings, role="cli")
     try:
-        paused = await database.run(pauses.current)
+        paused = await database.run(pauses.listed)
+        made = await database.run(queue_rows.partitions)
         rows = []
         for spec in QUEUES.values():
-            queue = Queue(redis, spec, prefix=settings.prefix, partitions=EngineSettings().partitions)
+            queue = Queue(redis, spec, prefix=settings.prefix, partitions=made.get(spec.name, 1))
             for partition in range(queue.partitions):
-                rows.append(await _depth(queue, partition, paused))
-        return rows
+                rows.append(await _depth(queue, partition, [pause for pause, *_ in paused]))
+        return rows, [_shown(*each) for each in paused]
     finally:
         await redis.aclose()
         await database.close()
@@ -39,6 +41,7 @@ async def _depth(queue: Queue, partition: int, paused: list[Pause]) -> dict[str,
     return {
         "queue": queue.name,
         "partition": partition,
+        "open": await queue.is_open(partition),
         "waiting": counts.waiting,
         "delayed": counts.delayed,
         "active": counts.active,
@@ -46,8 +49,15 @@ async def _depth(queue: Queue, partition: int, paused: list[Pause]) -> dict[str,
         "failed": counts.failed,
         "parked lanes": measures.parked,
         "paused": any(pause.holds(queue.name) for pause in paused),
-        "paused tenants": sum(pause.tenant_id is not None for pause in paused),
+        "paused tenants": len(
+            {pause.tenant_id for pause in paused if pause.tenant_id and pause.queue in (None, queue.name)}
+        ),
     }
+
+
+def _shown(pause: Pause, tenant: str | None, reason: str, at: datetime) -> dict[str, Any]:
+    """A pause, as the options of `pause` and `resume` call it."""
+    return {"paused": pause.queue or "every queue", "tenant": tenant, "since": at, "reason": reason}
 
 
 async def pause(queue: str | None, tenant: str | None, reason: str) -> None:

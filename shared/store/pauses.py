@@ -1,6 +1,7 @@
 """Pauses: of a queue, of a tenant, of a tenant in a queue, or of everything; the row first, then Redis."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, select
@@ -9,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from shared.errors import NotFound
 from shared.store.database import AsyncConnection
 from shared.store.ids import uuid7
-from shared.store.tables import pauses
+from shared.store.tables import pauses, tenants
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,13 @@ async def current(connection: AsyncConnection) -> list[Pause]:
     """Every pause in force."""
     rows = await connection.execute(select(pauses.c.queue, pauses.c.tenant_id).order_by(pauses.c.id))
     return [Pause(row.queue, row.tenant_id) for row in rows]
+
+
+async def listed(connection: AsyncConnection) -> list[tuple[Pause, str | None, str, datetime]]:
+    """Every pause in force with its tenant's name, its reason and its beginning."""
+    query = select(pauses, tenants.c.name).join(tenants, tenants.c.id == pauses.c.tenant_id, isouter=True)
+    rows = await connection.execute(query.order_by(pauses.c.id))
+    return [(Pause(row.queue, row.tenant_id), row.name, row.reason, row.paused_at) for row in rows]
 
 
 def _is(pause: Pause) -> ColumnElement[bool]:

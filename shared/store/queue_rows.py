@@ -15,6 +15,7 @@ _REGISTER = text("""
 insert into queues (name, partitions) values (:queue, :partitions) on conflict (name) do nothing
 """)
 _REGISTERED = text("select partitions from queues where name = :queue")
+_PARTITIONS = text("select name, partitions from queues")
 _REGISTER_PARTITIONS = text("""
 insert into queue_partitions (queue, partition)
 select :queue, partition from generate_series(0, :partitions - 1) as partition
@@ -54,6 +55,11 @@ async def register(tx: AsyncConnection, queue: str, partitions: int) -> None:
             f" set QUEUE_PARTITIONS to {found}."
         )
     await tx.execute(_REGISTER_PARTITIONS, {"queue": queue, "partitions": partitions})
+
+
+async def partitions(tx: AsyncConnection) -> dict[str, int]:
+    """How many partitions each queue has that was ever registered."""
+    return {row.name: row.partitions for row in await tx.execute(_PARTITIONS)}
 
 
 async def hold_opening(tx: AsyncConnection, queue: str, partition: int) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from services.cli.bench.rows import Result
+from services.cli.columns import columns
 
 _TITLES = ("row", "ours", "(lowest to highest)", "unit", "peer", "ratio", "target", "met")
 _WORDS = {True: "met", False: "NOT MET", None: "no peer"}
@@ -10,10 +11,7 @@ _WORDS = {True: "met", False: "NOT MET", None: "no peer"}
 
 def table(results: Sequence[Result], peers: Mapping[str, float]) -> str:
     """The results as text; `peers` are the peer's figures by their names, none where there is no peer."""
-    rows = [_TITLES, *(_cells(each, peers) for each in results)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
+    return columns([_TITLES, *(_cells(each, peers) for each in results)])
 
 
 def _cells(result: Result, peers: Mapping[str, float]) -> tuple[str, ...]:
