@@ -61,10 +61,13 @@ async def test_in_a_lane_priority_comes_first_and_then_who_came_first(valkey_url
 async def test_a_quiet_tenant_is_served_at_once_behind_a_loud_one(valkey_url: str) -> None:
     async with bench(valkey_url) as b:
         await b.queue.enqueue([job(f"loud-{n}", f"loud/email/{n % 3}") for n in range(500)])
-        for _ in range(5):
-            await b.queue.claim(0, 20)
-        await b.queue.enqueue([job("quiet", "quiet/email/s")])
-        assert "quiet" in ids(await b.queue.claim(0, 50))[:5]
+        for slots in (50, 1):
+            for _ in range(5):
+                await b.queue.claim(0, 20)
+            quiet = f"quiet-{slots}"
+            await b.queue.enqueue([job(quiet, "quiet/email/s")])
+            served = [each for _ in range(5) for each in ids(await b.queue.claim(0, slots))]
+            assert quiet in served[:5]
 
 
 async def test_tenants_are_served_by_their_weights(valkey_url: str) -> None:
@@ -89,6 +92,17 @@ async def test_a_tenant_that_comes_back_wins_no_turns_it_did_not_wait_for(valkey
         await b.queue.enqueue([job(f"b-{n}", "b") for n in range(1, 100)])
         got = Counter(each.lane for each in (await b.queue.claim(0, 20)).jobs)
         assert got["b"] <= 15 and got["a"] >= 5
+
+
+async def test_a_tenant_that_comes_and_goes_keeps_its_place_in_the_line(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        await b.queue.enqueue([job(f"b-{n}", "b") for n in range(20)])
+        got: Counter[str] = Counter()
+        for n in range(20):
+            if "lane:a:1" not in await b.state():
+                await b.queue.enqueue([job(f"a-{n}", "a")])
+            got.update(each.lane for each in (await b.queue.claim(0, 1)).jobs)
+        assert got == {"a": 10, "b": 10}
 
 
 async def test_the_senders_of_a_tenant_take_turns(valkey_url: str) -> None:

@@ -186,10 +186,12 @@ async def test_a_refund_comes_from_the_oldest_bin_and_only_in_windows_longer_tha
         await b.queue.settle(0, [Settlement(two, Verdict.SKIPPED)])
         assert (await b.state())["windows:18000"]["a"] == {60_000: [], 3_600_000: [(T0 + 20_000, 1)]}
         (three,) = await claimed(b, "three")
-        b.clock.forward(seconds=60)
+        b.clock.forward(seconds=30)
+        await claimed(b, "four")
+        b.clock.forward(seconds=30)
         await b.queue.settle(0, [Settlement(three, Verdict.SKIPPED)])
         logs = (await b.state())["windows:18000"]["a"]
-        assert logs == {60_000: [], 3_600_000: [(T0 + 79_000, 1)]}
+        assert logs == {60_000: [(T0 + 109_000, 1)], 3_600_000: [(T0 + 109_000, 2)]}
 
 
 async def test_room_that_a_refund_makes_is_used_at_once(valkey_url: str) -> None:

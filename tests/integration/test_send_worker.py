@@ -1,6 +1,6 @@
 """One send from its claim to its recorded outcome: design §7.2 to 7.4 and the send rows of the race table."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,9 +12,10 @@ import pytest
 from shared.campaigns.unsubscribe import Unsubscribe
 from shared.queue.types import ClaimedJob, Settled
 from shared.settings import DatabaseSettings
-from shared.store import closures, pauses
-from shared.store.database import Database
+from shared.store import closures, pauses, sends
+from shared.store.database import AsyncConnection, Database
 from shared.store.pauses import Pause
+from shared.store.sends import Claim, Submission
 from tests.desk import PUBLIC, SETTINGS, Desk, Provider, desk, provider
 from tests.dispatching import Replica, dispatching, limit
 from tests.journeys import World, graph, send, to
@@ -267,6 +268,29 @@ async def test_a_flush_between_claim_and_submitting_lets_nobody_submit_twice(sce
     assert scene.provider.messages == []
     await scene.work()
     assert (await scene.send_row())["g"] == 1
+    assert await scene.attempts() == [("accepted", False)]
+
+
+async def test_a_flush_just_before_submitting_lets_nobody_submit_under_an_old_generation(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit = sends.submit
+
+    async def after_a_flush(tx: AsyncConnection, submissions: Sequence[Submission]) -> set[Claim]:
+        await scene.dispatch.redis.flushall()
+        await scene.dispatch.open()
+        await scene.dispatch.send_round()
+        return await submit(tx, submissions)
+
+    (claimed,) = await scene.claim()
+    with monkeypatch.context() as patch:
+        patch.setattr(sends, "submit", after_a_flush)
+        assert await scene.work([claimed]) == [Settled.LEASE_LOST]
+    assert scene.provider.messages == []
+    row = await scene.send_row()
+    assert (row["status"], row["g"]) == ("enqueued", 1)
+    assert await scene.attempts() == []
+    await scene.work()
     assert await scene.attempts() == [("accepted", False)]
 
 
