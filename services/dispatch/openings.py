@@ -60,6 +60,8 @@ class Openings:
         place = next(iter(self._closed), None)
         if place is None:
             return False
+        # To the end of the line: one that cannot be opened now keeps no other from serving.
+        self._closed[place] = self._closed.pop(place)
         try:
             await self.open(place)
         except OpeningSuperseded:

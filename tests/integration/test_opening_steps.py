@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from services.dispatch.configuration import Place
-from shared.errors import ForeignInstallation, OpeningSuperseded, PartitionMismatch
+from shared.errors import ForeignInstallation, OpeningSuperseded, PartitionMismatch, StoreUnavailable
 from shared.queue.types import ClaimedJob, ClaimStatus, Settled, Settlement, Verdict
 from shared.redis.embedded import EmbeddedValkey
 from shared.store import pauses, queue_rows, sends
@@ -326,6 +326,23 @@ async def test_a_second_flush_between_any_two_steps_starts_the_opening_over(
     assert (await epochs(world))["outreach:send"] == [3]
     rows = await world.actions()
     assert sorted(row["status"] for row in rows) == ["enqueued"] * 21 + ["submitting"]
+
+
+async def test_a_partition_that_cannot_be_opened_keeps_no_other_from_serving(
+    database: Database, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with dispatching(database, valkey_url, partitions=2) as dispatch:
+
+        async def never(*_: Any) -> None:
+            raise StoreUnavailable
+
+        monkeypatch.setattr(dispatch.sends, "seed_configs", never)
+        await dispatch.configuration.refresh()
+        for _ in range(6):
+            with suppress(StoreUnavailable):
+                await dispatch.openings.step()
+        opened = [[await queue.is_open(partition) for partition in range(2)] for queue in dispatch.queues]
+    assert opened == [[False, False], [True, True], [True, True]]
 
 
 async def test_of_two_replicas_one_opens(database: Database, valkey_url: str) -> None:
