@@ -201,7 +201,8 @@ with locked as (
     order by a.id for update of a
 )
 update scheduled_actions a set
-    status = 'pending', g = a.g + 1, status_at = now(), due_at = greatest(a.due_at, now() + :delay)
+    status = 'pending', g = a.g + 1, status_at = now(),
+    due_at = case when :delay > interval '0' then greatest(a.due_at, now() + :delay) else a.due_at end
 from locked where a.tenant_id = locked.tenant_id and a.id = locked.id
 """).bindparams(bindparam("delay", type_=Interval))
 
@@ -230,7 +231,8 @@ async def put_back(
 ) -> int:
     """Set rows back to pending under the next generation, if they are still as they were marked; how many.
 
-    They are due again after `delay`; a job of theirs that shows up all the same is a no-op.
+    They are due again after `delay`; without one they keep their place in the lane. A job of theirs that
+    shows up all the same is a no-op.
     """
     values = {**columns(("tenant_ids", "ids", "gs"), rows), "delay": delay}
     return (await tx.execute(_PUT_BACK, values)).rowcount

@@ -199,10 +199,13 @@ async def test_rows_that_redis_did_not_take_for_sure_go_back_and_their_jobs_can_
 ) -> None:
     world = await World.create(database, HELLO, contacts=3)
     await world.enrol()
+    before = {row["id"]: row["due_at"] for row in await world.actions()}
     async with dispatching(database, valkey_url, queue=Away) as dispatch:
         with pytest.raises(RedisConnectionError):
             await dispatch.rounds.send()
-    assert {(row["status"], row["g"]) for row in await world.actions()} == {("pending", 1)}
+    rows = await world.actions()
+    assert {(row["status"], row["g"]) for row in rows} == {("pending", 1)}
+    assert {row["id"]: row["due_at"] for row in rows} == before, "they keep their place in the lane"
 
 
 async def test_an_enrolment_is_noticed_at_once(database: Database, database_url: str) -> None:
