@@ -84,9 +84,14 @@ delete from closures where tenant_id = :tenant_id and sender_id = :sender_id and
 _REOPEN = text("delete from closures where tenant_id = :tenant_id and sender_id = :sender_id")
 
 _GO_ON = text("""
-update scheduled_actions set due_at = now()
-where tenant_id = :tenant_id and lane_id = :sender_id and kind = 'send' and status = 'pending'
-    and due_at > now() and reason = 'closed'
+with waiting as (
+    select tenant_id, id from scheduled_actions
+    where tenant_id = :tenant_id and lane_id = :sender_id and kind = 'send' and status = 'pending'
+        and due_at > now() and reason = 'closed'
+    order by id for update
+)
+update scheduled_actions a set due_at = now()
+from waiting where a.tenant_id = waiting.tenant_id and a.id = waiting.id
 """)
 
 

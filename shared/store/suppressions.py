@@ -63,9 +63,12 @@ on conflict (tenant_id, channel, address, scope) do nothing
 """)
 
 _LIFT_TOLD = text(f"""
-delete from suppressions s using {_TOLD}
-where s.tenant_id = told.tenant_id and s.channel = told.channel and s.address = told.address
-    and s.scope = told.scope and s.reason = told.reason
+with lifted as (
+    select s.tenant_id, s.id from {_TOLD} join suppressions s using (tenant_id, channel, address, scope)
+    where s.reason = told.reason
+    order by s.id for update of s
+)
+delete from suppressions s using lifted where s.tenant_id = lifted.tenant_id and s.id = lifted.id
 """)
 
 
