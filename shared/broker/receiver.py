@@ -66,8 +66,8 @@ class JobReceiver(Receiver):
 
     async def listen(self, finish_event: asyncio.Event) -> None:
         """Work until the event is set, then drain: see `Consumer`."""
-        if self.run_startup:
-            await self.broker.startup()
+        if self.run_startup and not await self._started(finish_event):
+            return
         self._finish = finish_event
         self._observed = any(map(_watches_work, self.broker.middlewares))
         self.broker.add_middlewares(_Recorder())
@@ -78,6 +78,19 @@ class JobReceiver(Receiver):
             await finish_event.wait()
         if self.on_exit is not None:
             self.on_exit(self)
+
+    async def _started(self, finish_event: asyncio.Event) -> bool:
+        """Start the broker, which may wait for servers; False: the end came first."""
+        starting = asyncio.create_task(self.broker.startup())
+        ending = asyncio.create_task(finish_event.wait())
+        try:
+            await asyncio.wait([starting, ending], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ending.cancel()
+            if not starting.done():
+                starting.cancel()
+                await asyncio.wait([starting])
+        return not starting.cancelled() and starting.result() is None
 
     async def work(self, context: JobContext) -> Settlement:
         """Run a claimed job's task; raises what it raises.

@@ -1,10 +1,11 @@
 """The process shell: probes, order, signals."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -238,6 +239,7 @@ async def test_a_process_that_must_not_start_says_why_and_exits_1(tmp_path: Path
 
 
 TASKIQ_SERVICE = """
+import asyncio, os
 from types import SimpleNamespace
 from datetime import timedelta
 from shared.broker import JobBroker, Worker
@@ -248,6 +250,8 @@ from shared.settings import EngineSettings, LogSettings, PrivateSettings, RedisS
 class Pool:
     async def __aenter__(self):
         print("pool open", flush=True)
+        if "WAIT" in os.environ:
+            await asyncio.Event().wait()
     async def __aexit__(self, *_):
         print("pool closed", flush=True)
 
@@ -260,35 +264,53 @@ def broker():
 """
 
 
+@asynccontextmanager
+async def taskiq_command(
+    folder: Path, children: int, **environment: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`taskiq worker` with the service above, and so many children."""
+    (folder / "service_app.py").write_text(TASKIQ_SERVICE)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "taskiq", "worker", "service_app:broker"),
+        *("--workers", str(children), "--receiver", "shared.broker:JobReceiver"),
+        cwd=folder,
+        env={"PYTHONPATH": str(folder), **environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its children outlive a killed parent
+        await process.wait()
+
+
 async def test_the_taskiq_command_runs_an_apps_parts_around_its_receivers(
     valkey_url: str, tmp_path: Path, unused_tcp_port: int
 ) -> None:
-    (tmp_path / "service_app.py").write_text(TASKIQ_SERVICE)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "taskiq", "worker", "service_app:broker"),
-        *("--workers", "2", "--receiver", "shared.broker:JobReceiver"),
-        cwd=tmp_path,
-        env={"REDIS_URL": valkey_url, "PYTHONPATH": str(tmp_path), "PRIVATE_PORT": str(unused_tcp_port)},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
+    async def ready() -> bool:
+        try:
+            async with httpx.AsyncClient() as client:
+                found = await client.get(f"http://127.0.0.1:{unused_tcp_port}/ready")
+        except httpx.TransportError:
+            return False
+        return found.status_code == 200
 
-        async def ready() -> bool:
-            try:
-                async with httpx.AsyncClient() as client:
-                    found = await client.get(f"http://127.0.0.1:{unused_tcp_port}/ready")
-            except httpx.TransportError:
-                return False
-            return found.status_code == 200
-
+    environment = {"REDIS_URL": valkey_url, "PRIVATE_PORT": str(unused_tcp_port)}
+    async with taskiq_command(tmp_path, 2, **environment) as process:
         await logged(process, "private_port.taken")
         await until(ready)
         process.send_signal(signal.SIGTERM)
         code, told = await ended(process)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
     assert code == 0
     assert told.count("pool open") == told.count("pool closed") == 2
+
+
+async def test_the_taskiq_command_can_be_stopped_while_a_part_still_starts(tmp_path: Path) -> None:
+    async with taskiq_command(tmp_path, 1, PRIVATE_PORT="0", WAIT="1") as process:
+        assert await line(process) == "pool open"
+        process.send_signal(signal.SIGTERM)
+        code, told = await ended(process)
+    assert (code, "Traceback" in told) == (0, False)
