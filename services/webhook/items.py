@@ -97,8 +97,18 @@ class Item:
         change, delivery = suppression.change(self.event), self.delivery
         if change is None or not self.recipient:
             return None
-        row = (delivery.tenant_id, uuid7(), self.channel, self.recipient, change.scope, change.reason)
-        return change, Told(*row, self.id)
+        return change, Told(
+            tenant_id=delivery.tenant_id,
+            id=uuid7(),
+            channel=self.channel,
+            address=self.recipient,
+            scope=change.scope,
+            reason=change.reason,
+            event_id=self.id,
+            at=min(self.occurred_at, delivery.received_at),
+            contrary=change.contrary,
+            group_id=self.event.group_id,
+        )
 
     def delivery_status(self) -> str:
         """What it says of the message: who opens a message has it."""

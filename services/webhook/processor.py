@@ -134,13 +134,12 @@ def _bounded(begun: Sequence[Delivery]) -> Iterator[list[Delivery]]:
 
 
 async def _suppress(tx: AsyncConnection, items: Sequence[Item]) -> None:
-    """Apply what events say of their addresses; the latest word on each scope counts."""
-    said = {}
-    for item in sorted(items, key=lambda item: item.occurred_at):
-        found = item.suppresses()
-        if found is not None:
-            told = found[1]
-            said[told.tenant_id, told.channel, told.address, told.scope] = found
+    """Apply what events say of their addresses; of contrary words the latest counts."""
+    found = [change for item in items if (change := item.suppresses())]
+    said = {
+        (told.tenant_id, told.channel, told.address, told.scope, told.reason): (change, told)
+        for change, told in sorted(found, key=lambda each: each[1].at)
+    }
     add = [told for change, told in said.values() if not change.lift]
     lift = [told for change, told in said.values() if change.lift]
     if add:

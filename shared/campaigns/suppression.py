@@ -20,11 +20,15 @@ def group(group_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What an event does to its address: suppresses it under a scope, or lifts what had this very reason."""
+    """What an event does to its address: suppresses it under a scope, or lifts what had this very reason.
+
+    `contrary` is the event that says the opposite: of the two the later counts, whichever is told first.
+    """
 
     scope: str
     reason: str
     lift: bool = False
+    contrary: EventType | None = None
 
 
 def change(event: ProviderEvent) -> Change | None:
@@ -39,13 +43,13 @@ def change(event: ProviderEvent) -> Change | None:
         case EventType.UNSUBSCRIBE:
             return Change(MARKETING, "unsubscribed")
         case EventType.GROUP_UNSUBSCRIBE if event.group_id:
-            return Change(group(event.group_id), "unsubscribed")
+            return Change(group(event.group_id), "unsubscribed", contrary=EventType.GROUP_RESUBSCRIBE)
         case EventType.GROUP_RESUBSCRIBE if event.group_id:
-            return Change(group(event.group_id), "unsubscribed", lift=True)
+            return Change(group(event.group_id), "unsubscribed", True, EventType.GROUP_UNSUBSCRIBE)
         case EventType.OPT_OUT:
-            return Change(ALL, "opted_out")
+            return Change(ALL, "opted_out", contrary=EventType.OPT_IN)
         case EventType.OPT_IN:
-            return Change(ALL, "opted_out", lift=True)
+            return Change(ALL, "opted_out", True, EventType.OPT_OUT)
         case EventType.BOUNCE | EventType.DROPPED | EventType.FAILED | EventType.UNDELIVERED:
             return _failed(event)
     return None

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -36,7 +37,10 @@ returning channel, address, scope, id
 
 
 class Told(NamedTuple):
-    """What an event says of an address; `id` is the row's, if it makes one."""
+    """What an event says of an address; `id` is the row's, if it makes one.
+
+    `contrary` is the type of event that says the opposite, for the same group.
+    """
 
     tenant_id: UUID
     id: UUID
@@ -45,20 +49,35 @@ class Told(NamedTuple):
     scope: str
     reason: str
     event_id: UUID
+    at: datetime
+    contrary: str | None
+    group_id: str | None
 
 
+# What is told late, or again, does not undo a later word: nobody is written to who unsubscribed after all.
 _TOLD = """
-unnest(
-    cast(:tenant_id as uuid[]), cast(:id as uuid[]), cast(:channel as text[]), cast(:address as text[]),
-    cast(:scope as text[]), cast(:reason as text[]), cast(:event_id as uuid[])
-) as told (tenant_id, id, channel, address, scope, reason, event_id)"""
+(
+    select * from unnest(
+        cast(:tenant_id as uuid[]), cast(:id as uuid[]), cast(:channel as text[]),
+        cast(:address as text[]), cast(:scope as text[]), cast(:reason as text[]),
+        cast(:event_id as uuid[]), cast(:at as timestamptz[]), cast(:contrary as text[]),
+        cast(:group_id as text[])
+    ) as told (tenant_id, id, channel, address, scope, reason, event_id, at, contrary, group_id)
+    where not exists (
+        select 1 from events e
+        where e.tenant_id = told.tenant_id and e.recipient = told.address and e.type = told.contrary
+            and e.type in ('group_unsubscribe', 'group_resubscribe', 'opt_out', 'opt_in')
+            and e.group_id is not distinct from told.group_id
+            and least(e.occurred_at, e.received_at) > told.at
+    )
+) as told"""
 
 # A tenant that is gone suppresses nobody.
 _ADD_TOLD = text(f"""
 insert into suppressions (tenant_id, id, channel, address, scope, reason, event_id)
 select told.tenant_id, told.id, channel, address, scope, reason, event_id
 from {_TOLD} join tenants t on t.id = told.tenant_id
-order by told.tenant_id, channel, address, scope
+order by told.tenant_id, channel, address, scope, told.reason
 on conflict (tenant_id, channel, address, scope) do nothing
 """)
 
@@ -73,12 +92,12 @@ delete from suppressions s using lifted where s.tenant_id = lifted.tenant_id and
 
 
 async def add_told(connection: AsyncConnection, told: Sequence[Told]) -> None:
-    """Suppress addresses as events of several tenants say; distinct by tenant, channel, address and scope."""
+    """Suppress addresses as events of several tenants say, where no later event says the contrary."""
     await connection.execute(_ADD_TOLD, columns(Told._fields, told))
 
 
 async def lift_told(connection: AsyncConnection, told: Sequence[Told]) -> None:
-    """Lift suppressions that were made for the reason told."""
+    """Lift suppressions that were made for the reason told, where no later event says the contrary."""
     await connection.execute(_LIFT_TOLD, columns(Told._fields, told))
 
 

@@ -519,6 +519,59 @@ async def test_of_two_words_on_a_group_in_one_body_the_later_counts(database: Da
     assert await sent.world.suppressions() == []
 
 
+async def test_of_two_words_on_a_group_the_later_counts_whichever_is_told_first(database: Database):
+    sent = await Sent.create(database)
+    address = sent.event("open")["email"]
+    suppressed = [("email", address, "group:7", "unsubscribed")]
+    await sent.world.happens(sent.event("group_unsubscribe", NOW, asm_group_id=7))
+    await sent.world.happens(sent.event("group_unsubscribe", NOW + 2 * SECOND, asm_group_id=7))
+    await sent.world.happens(sent.event("group_resubscribe", NOW + SECOND, asm_group_id=7))
+    assert await sent.world.suppressions() == suppressed
+    await sent.world.happens(sent.event("group_resubscribe", NOW + 4 * SECOND, asm_group_id=7))
+    await sent.world.happens(sent.event("group_unsubscribe", NOW + 3 * SECOND, asm_group_id=7))
+    assert await sent.world.suppressions() == []
+    await sent.world.happens(sent.event("group_unsubscribe", NOW + 3 * SECOND, asm_group_id=8))
+    assert await sent.world.suppressions() == [("email", address, "group:8", "unsubscribed")]
+
+
+async def test_a_word_from_the_future_does_not_count_for_ever(database: Database):
+    sent = await Sent.create(database)
+    address = sent.event("open")["email"]
+    far = datetime(2090, 1, 1, tzinfo=UTC)
+    await sent.world.happens(sent.event("group_resubscribe", far, asm_group_id=7))
+    await sent.world.happens(sent.event("group_unsubscribe", far, asm_group_id=7))
+    assert await sent.world.suppressions() == [("email", address, "group:7", "unsubscribed")]
+
+
+async def test_who_subscribes_again_is_not_suppressed_by_the_parked_word_before(database: Database):
+    sent = await Sent.create(database)
+    world, stranger = sent.world, {"email": "stranger@example.org", "asm_group_id": 7}
+    nobodys = {"outreach_action": None, "sg_message_id": "m-nobodys.recvd", **stranger}
+    parked = await world.post(sent.event("group_unsubscribe", NOW, **nobodys))
+    assert await world.process(parked) == [(0, 0)]
+    assert await world.suppressions() == [("email", "stranger@example.org", "group:7", "unsubscribed")]
+    await world.happens(sent.event("group_resubscribe", NOW + SECOND, **stranger))
+    assert await world.suppressions() == []
+    await world.run(
+        "update deliveries set state = 'received' where tenant_id = :t and id = :id", id=parked.id
+    )
+    assert await world.process(parked._replace(g=1), park_attempts=1) == [(1, 0)]
+    assert await world.suppressions() == []
+
+
+async def test_a_word_lifts_only_what_it_is_the_contrary_of(database: Database):
+    world = await World.create(database, SMS)
+    number = "MessageSid={}&From=%2B15550188&To=%2B15550188"
+    bodies = [
+        f"{number.format('SM1')}&MessageStatus=undelivered&ErrorCode=30005",
+        f"{number.format('SM2')}&Body=Stop",
+        f"{number.format('SM3')}&Body=Start",
+    ]
+    claims = [await world.post(provider="twilio", body=body.encode()) for body in bodies]
+    await world.process(*claims, park_attempts=0)
+    assert await world.suppressions() == [("sms", "+15550188", "all", "hard_bounce")]
+
+
 async def test_an_unsubscribe_edge_is_taken(database: Database):
     sent = await Sent.create(database, graph(hello=send(to("opened", "unsubscribe"), to("done", after=999))))
     assert await sent.world.happens(sent.event("group_unsubscribe", asm_group_id=7)) == (1, 1)

@@ -90,10 +90,16 @@ def event(kind: EventType, **more: object) -> ProviderEvent:
 CHANGES = [
     (event(EventType.SPAM_REPORT), Change("all", "complaint")),
     (event(EventType.UNSUBSCRIBE), Change("marketing", "unsubscribed")),
-    (event(EventType.GROUP_UNSUBSCRIBE, group_id="7"), Change("group:7", "unsubscribed")),
-    (event(EventType.GROUP_RESUBSCRIBE, group_id="7"), Change("group:7", "unsubscribed", lift=True)),
-    (event(EventType.OPT_OUT), Change("all", "opted_out")),
-    (event(EventType.OPT_IN), Change("all", "opted_out", lift=True)),
+    (
+        event(EventType.GROUP_UNSUBSCRIBE, group_id="7"),
+        Change("group:7", "unsubscribed", contrary=EventType.GROUP_RESUBSCRIBE),
+    ),
+    (
+        event(EventType.GROUP_RESUBSCRIBE, group_id="7"),
+        Change("group:7", "unsubscribed", True, EventType.GROUP_UNSUBSCRIBE),
+    ),
+    (event(EventType.OPT_OUT), Change("all", "opted_out", contrary=EventType.OPT_IN)),
+    (event(EventType.OPT_IN), Change("all", "opted_out", True, EventType.OPT_OUT)),
     (event(EventType.BOUNCE, bounce_class=BounceClass.HARD), Change("all", "hard_bounce")),
     (event(EventType.BOUNCE, bounce_class=BounceClass.SOFT), None),
     (event(EventType.BOUNCE, bounce_class=BounceClass.BLOCK), None),

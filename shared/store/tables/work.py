@@ -29,6 +29,7 @@ from shared.store.tables.base import (
 )
 
 _SEND = "'pending', 'enqueued', 'submitting', 'accepted', 'failed', 'skipped', 'cancelled', 'unknown', 'held'"
+_WISHES = "'group_unsubscribe', 'group_resubscribe', 'opt_out', 'opt_in'"
 _TIMEOUT = "'pending', 'enqueued', 'fired', 'cancelled', 'held'"
 
 scheduled_actions = Table(
@@ -202,4 +203,5 @@ events = Table(
     Index("ix_events_visit", "tenant_id", "visit_id", "type"),
     Index("ix_events_contact", "tenant_id", "contact_id", "occurred_at"),
     Index("ix_events_smtp", "tenant_id", "smtp_id", postgresql_where=text("smtp_id is not null")),
+    Index("ix_events_wishes", "tenant_id", "recipient", postgresql_where=text(f"type in ({_WISHES})")),
 )

@@ -232,6 +232,13 @@ def upgrade() -> None:
         postgresql_where=sa.text("smtp_id is not null"),
     )
     op.create_index("ix_events_visit", "events", ["tenant_id", "visit_id", "type"], unique=False)
+    op.create_index(
+        "ix_events_wishes",
+        "events",
+        ["tenant_id", "recipient"],
+        unique=False,
+        postgresql_where=sa.text("type in ('group_unsubscribe', 'group_resubscribe', 'opt_out', 'opt_in')"),
+    )
     op.create_table(
         "idempotency_keys",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
