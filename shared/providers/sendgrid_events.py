@@ -5,7 +5,8 @@ by what it says. Late bounces come without message id and custom arguments, spam
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -65,6 +66,12 @@ _SCANNERS = (
     "zscaler",
 )
 
+# A post has some thousand events of some hundred bytes; an item must not cost more than it can be worth.
+_MOST_ITEMS = 10_000
+_MOST_DIGITS = 4000
+
+_TOKENS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},]', re.DOTALL)
+
 # 2000 to 2100: outside, it is no unix time in seconds.
 _FIRST_SECOND, _LAST_SECOND = 946_684_800, 4_102_444_800
 
@@ -79,19 +86,63 @@ def normalize(body: bytes, headers: Mapping[str, str], query: Mapping[str, str])
     try:
         items = _items(body)
     except ValueError as error:
-        key = natural_key("sendgrid", body.hex())
-        return [ProviderEvent(type=EventType.UNKNOWN, natural_key=key, reason=str(error))]
-    return [_event(item) if isinstance(item, dict) else _event({"item": item}) for item in items]
+        return [_unreadable(body, str(error))]
+    found = [
+        _event(item) if isinstance(item, dict) else _event({"item": item}) for item in items[:_MOST_ITEMS]
+    ]
+    rest = len(items) - len(found)
+    return [*found, _unreadable(body, f"{rest} items more than a post has")] if rest else found
+
+
+def _unreadable(body: bytes, reason: str) -> ProviderEvent:
+    return ProviderEvent(
+        type=EventType.UNKNOWN, natural_key=natural_key("sendgrid", body.hex()), reason=reason
+    )
 
 
 def _items(body: bytes) -> list[Any]:
+    whole = body.decode("utf-8", "replace")
     try:
-        parsed = json.loads(body.decode("utf-8", "replace"))
-    except (ValueError, RecursionError) as error:
+        parsed = _parsed(whole)
+    except ValueError as error:
         raise ValueError("The body is no JSON: SendGrid's Event Webhook posts a JSON array.") from error
+    except RecursionError:
+        return [_item(part) for part in _parts(whole)]
     if not isinstance(parsed, list):
         raise ValueError("The body is no JSON array: SendGrid's Event Webhook posts one.")
     return parsed
+
+
+def _parsed(part: str) -> Any:
+    return json.loads(part, parse_int=_whole)
+
+
+def _whole(digits: str) -> int | None:
+    """A number; None for one that is longer than Python reads."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else None
+
+
+def _item(part: str) -> Any:
+    """One item of the array by itself; one that is nested too deep is its beginning."""
+    try:
+        return _parsed(part)
+    except (ValueError, RecursionError):
+        return text(part.strip())
+
+
+def _parts(array: str) -> Iterator[str]:
+    """The items of an array that cannot be parsed whole, by its own commas."""
+    depth = start = 0
+    for token in _TOKENS.finditer(array):
+        word = token[0]
+        depth += (word in "[{") - (word in "]}")
+        if depth == 1 and word == "[" and not start:
+            start = token.end()
+        elif (depth == 1 and word == ",") or (depth == 0 and word == "]"):
+            yield array[start : token.start()]
+            start = token.end()
+    if depth or not array.lstrip().startswith("["):
+        raise ValueError("The body is no JSON array: SendGrid's Event Webhook posts one.")
 
 
 def _event(item: dict[str, Any]) -> ProviderEvent:

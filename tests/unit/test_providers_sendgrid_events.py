@@ -390,6 +390,43 @@ def test_one_bad_item_spoils_no_other() -> None:
     ]
 
 
+OPENS = [b'{"event":"open","email":"a,]b@c.org","timestamp":179552000%d}' % second for second in (0, 1)]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b'{"event":"open","timestamp":' + b"9" * 5000 + b"}",
+        b'{"event":"open","timestamp":1795520000,"attempt":-' + b"9" * 5000 + b"}",
+        b'{"event":"open","x":"\\"],[",' + b'"y":' + b"[" * 5000 + b"]" * 5000 + b"}",
+        b'{"a":' * 5000 + b"1" + b"}" * 5000,
+        b"[" * 5000 + b"]" * 5000,
+    ],
+    ids=["time", "attempt", "nested", "objects", "arrays"],
+)
+def test_no_number_and_no_nesting_spoils_the_items_beside_it(bad: bytes) -> None:
+    body = b" [" + OPENS[0] + b",\r\n" + bad + b"," + OPENS[1] + b"]\r\n"
+    check_shape(body)
+    first, _, last = found = normalize(body, {}, {})
+    assert [first, last] == normalize(b"[" + OPENS[0] + b"," + OPENS[1] + b"]", {}, {})
+    assert len({event.natural_key for event in found}) == 3
+
+
+def test_nested_too_deep_and_not_closed_is_refused() -> None:
+    for body in (b"[" + b"[" * 5000, b"{" + b'"a":[' * 5000 + b"]" * 5000 + b"}", b"]" + b"[" * 5000):
+        with pytest.raises(ValueError, match="JSON"):
+            check_shape(body)
+
+
+def test_of_too_many_items_the_rest_is_one_unknown_event() -> None:
+    numbers = list(range(10_003))
+    found = normalize(json.dumps(numbers).encode(), {}, {})
+    assert len(found) == 10_001
+    assert found[-1].type is EventType.UNKNOWN
+    assert found[-1].reason == "3 items more than a post has"
+    assert len({event.natural_key for event in found}) == 10_001
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
