@@ -83,9 +83,9 @@ def assemble(
         housekeeping(database),
         Listener(
             application(settings, webhooks, database, http_client, Trials(limiter)),
-            settings.host,
-            settings.port,
+            (settings.host, settings.port),
             settings.connections,
+            settings.read_timeout,
             settings.private.shutdown_grace,
         ),
     )

@@ -11,6 +11,8 @@ import structlog
 import uvicorn
 from litestar.types import ASGIApp
 
+from services.gateway.bounds import bounded
+
 log = structlog.get_logger()
 
 
@@ -23,14 +25,19 @@ class _Server(uvicorn.Server):
 
 
 class Listener:
-    """Serves an application over HTTP: leaving it stops accepting and lets running requests end."""
+    """Serves an application over HTTP: leaving it stops accepting and lets running requests end.
 
-    def __init__(self, app: ASGIApp, host: str, port: int, connections: int, grace: timedelta) -> None:
-        self._address = (host, port)
+    At most so many `connections` are served at once; one without a whole head is kept for `within`.
+    """
+
+    def __init__(
+        self, app: ASGIApp, address: tuple[str, int], connections: int, within: timedelta, grace: timedelta
+    ) -> None:
+        self._address = address
         self._server = _Server(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=bounded(within),
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -25,7 +25,7 @@ class GatewaySettings(ServiceSettings):
     max_bytes: int = 4 * 1024 * 1024
     """The largest body of an API call; that of a webhook is `WEBHOOK_MAX_BYTES`."""
     read_timeout: timedelta = timedelta(seconds=20)
-    """How long a body may take to come."""
+    """How long a request's head may take to come, and then its body."""
     webhook_lanes: int = Field(default=4, ge=1)
     """How many inserts of webhook bodies run side by side, each for all who wait at its start."""
     believe: timedelta = timedelta(seconds=2)

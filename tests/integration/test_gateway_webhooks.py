@@ -5,6 +5,7 @@ import hmac
 import json
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -143,12 +144,80 @@ async def test_a_body_over_the_cap_is_413_and_not_read_to_its_end(database_url: 
 
 
 async def test_a_body_that_does_not_come_is_408(database_url: str) -> None:
-    async with serving(settings(database_url, read_timeout=timedelta(milliseconds=50))) as gateway:
+    async with serving(settings(database_url, read_timeout=timedelta(seconds=1))) as gateway:
         _, endpoint = await sendgrid(gateway)
         reader, writer = await asyncio.open_connection("127.0.0.1", gateway.gateway.listener.port)
         writer.write(f"POST /webhooks/{endpoint} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n[".encode())
         assert (await asyncio.wait_for(reader.readline(), 10)).startswith(b"HTTP/1.1 408")
         writer.close()
+
+
+async def sent_until_closed(gateway: Running, first: bytes, more: bytes) -> int:
+    """Send the first bytes, and more of them until the gateway closes; how many it was sent."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.gateway.listener.port)
+    sent = 0
+    try:
+        writer.write(first)
+        async with asyncio.timeout(30):
+            while not reader.at_eof() and sent < 100_000_000:
+                writer.write(more)
+                await writer.drain()
+                sent += len(more)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(reader.read(65536), 0.01 if len(more) < 10 else 0)
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
+    return sent
+
+
+@pytest.mark.parametrize(
+    ("first", "more"),
+    [
+        (b"", b""),
+        (b"", b"\r\n"),
+        (b"POST /webhooks/x HTTP/1.1\r\n", b"a: b\r\n"),
+        (b"POST /webhooks/x HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n", b"x"),
+        (b"GET /schema HTTP/1.1\r\nHost: x\r\n\r\n", b"\r\n"),
+    ],
+    ids=["nothing", "empty lines", "an endless head", "a body after its answer", "lines after an answer"],
+)
+async def test_a_connection_that_says_nothing_complete_is_closed(
+    database_url: str, first: bytes, more: bytes
+) -> None:
+    async with serving(settings(database_url, read_timeout=timedelta(milliseconds=50))) as gateway:
+        await sent_until_closed(gateway, first, more)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"POST /webhooks/x HTTP/1.1\r\nA: ",
+        b"POST /webhooks/{} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: ",
+    ],
+    ids=["head", "trailers"],
+)
+async def test_a_head_or_trailers_of_any_size_are_not_kept(gateway: Running, first: bytes) -> None:
+    _, endpoint = await sendgrid(gateway)
+    sent = await sent_until_closed(gateway, first.replace(b"{}", str(endpoint).encode()), b"a" * 65536)
+    assert sent < 100_000_000
+
+
+async def test_what_is_large_beside_its_head_is_no_large_head(gateway: Running) -> None:
+    key, endpoint = await sendgrid(gateway)
+    whole = b""
+    for number in range(3):
+        body = b"[" + b" " * (1024 * 1024 - 3) + b"%d]" % number
+        fields = {"Host": "x", "Content-Length": str(len(body)), **key.headers(body)}
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        whole += f"POST /webhooks/{endpoint} HTTP/1.1\r\n{head}\r\n".encode() + body
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.gateway.listener.port)
+    writer.write(whole)
+    async with asyncio.timeout(30):
+        for _ in range(3):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204")
+    writer.close()
 
 
 async def test_a_client_that_goes_away_in_the_middle_leaves_nothing(gateway: Running) -> None:
