@@ -1,7 +1,9 @@
 """One send, from its claim to its recorded outcome (design §7.2 to 7.4)."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import httpx
 import structlog
@@ -27,6 +29,7 @@ log = structlog.get_logger()
 
 _PAUSE = timedelta(milliseconds=200)
 _VERDICTS = {Stop.HELD: Verdict.HELD}
+Call = Callable[[], Awaitable[SendOutcome]]
 _MOVED_ON = Ended(Verdict.COMPLETED, "moved_on", refund=True)
 
 
@@ -62,13 +65,13 @@ class Sender:
             # Not at once: a worker this slow would claim it again and be as slow.
             await asyncio.sleep(_PAUSE.total_seconds())
             return Ended(Verdict.RELEASED, outcomes.NOT_BEGUN)
-        return await self._submit(context, send, message)
+        return await self._submit(context, send, message, self._call_of(send, message))
 
     async def _stop(self, send: Send, why: Refusal) -> Ended:
         await self._ledger.stop((send, why))
         return Ended(_VERDICTS.get(why.stop, Verdict.SKIPPED), why.reason)
 
-    async def _submit(self, context: JobContext, send: Send, message: OutgoingMessage) -> Ended:
+    async def _submit(self, context: JobContext, send: Send, message: OutgoingMessage, call: Call) -> Ended:
         # Before the mark is written: a job stopped behind it would leave a row that looks like a lost call.
         context.commit()
         row = send.row
@@ -80,15 +83,18 @@ class Sender:
         if self._too_old(context):
             ending = outcomes.not_begun(row)
         else:
-            ending = outcomes.ending(row, await self._call(send, message), self._settings)
+            ending = outcomes.ending(row, await self._outcome(send, call), self._settings)
         await self._record(ending)
         return _ended(context, ending)
 
-    async def _call(self, send: Send, message: OutgoingMessage) -> SendOutcome:
+    def _call_of(self, send: Send, message: OutgoingMessage) -> Call:
+        """The provider's call, not yet begun; raises UnknownProvider, as for one of a newer release."""
         account = self._composer.account(send)
-        outcome = await PROVIDERS[account.provider].send(
-            self._client, account, message, self._settings.provider_timeout
-        )
+        provider = PROVIDERS[account.provider]
+        return partial(provider.send, self._client, account, message, self._settings.provider_timeout)
+
+    async def _outcome(self, send: Send, call: Call) -> SendOutcome:
+        outcome = await call()
         if outcome.kind is not Outcome.ACCEPTED:
             log.info("send.not_accepted", action_id=str(send.row.id), outcome=outcome.kind.value)
         return outcome

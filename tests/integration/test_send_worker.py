@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from shared.campaigns.unsubscribe import Unsubscribe
+from shared.errors import UnknownProvider
 from shared.queue.types import ClaimedJob, Settled
 from shared.settings import DatabaseSettings
 from shared.store import closures, pauses, sends
@@ -144,6 +145,16 @@ async def test_a_send_that_never_connected_is_tried_again_and_costs_nothing(scen
     row = await scene.send_row()
     assert (row["status"], row["g"], row["tries"]) == ("pending", 1, 1)
     assert await scene.attempts() == [("not_connected", True)]
+
+
+async def test_a_provider_that_this_release_does_not_know_is_found_out_before_the_send_is_marked(
+    scene: Scene,
+) -> None:
+    await scene.world.run("update provider_accounts set provider = 'pigeon' where tenant_id = :t")
+    with pytest.raises(UnknownProvider):
+        await scene.work()
+    assert (await scene.send_row())["status"] == "enqueued"
+    assert await scene.attempts() == []
 
 
 async def test_a_send_fails_when_its_attempts_are_used_up(scene: Scene) -> None:
