@@ -1,9 +1,10 @@
 """The send worker's side of the store: one method a step of a send, for all who take that step at once."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from services.send.outcomes import Ending
 from shared.campaigns import sending
@@ -11,12 +12,15 @@ from shared.campaigns.checks import Refusal
 from shared.campaigns.graph import SendNode
 from shared.campaigns.graphs import Version
 from shared.campaigns.transitions import Acceptance, Transitions
-from shared.coalesce import Coalescer
+from shared.coalesce import Coalescer, or_separately
 from shared.settings import SendSettings
 from shared.store import closures, sends, visits
 from shared.store.closures import Verdict
 from shared.store.database import AsyncConnection, Database, Row
 from shared.store.sends import Change, Claim, Submission
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
 
 _MOST = 200
 _LANES = 2
@@ -47,15 +51,15 @@ class Ledger:
         self._database = database
         self._settings = settings
         self._transitions = transitions
-        self.read: Coalescer[Claim, Send | None] = Coalescer(self._read, _MOST, _LANES, patience)
+        self.read: Coalescer[Claim, Send | None] = _in_sets(self._read, _LANES, patience)
         """The send, if it is still as it was claimed; None: the row has moved on."""
-        self.stop: Coalescer[tuple[Send, Refusal], None] = Coalescer(self._stop, _MOST, patience=patience)
+        self.stop: Coalescer[tuple[Send, Refusal], None] = _in_sets(self._stop, 1, patience)
         """Write why it does not go out."""
-        self.reprice: Coalescer[tuple[Send, int], None] = Coalescer(self._reprice, _MOST, patience=patience)
+        self.reprice: Coalescer[tuple[Send, int], None] = _in_sets(self._reprice, 1, patience)
         """Put it back under another cost, to be charged anew."""
-        self.submit: Coalescer[Submission, bool] = Coalescer(self._submit, _MOST, _LANES)
+        self.submit: Coalescer[Submission, bool] = _in_sets(self._submit, _LANES)
         """Mark it as submitting; False: the row has moved on, and it must not be sent."""
-        self.record: Coalescer[Ending, None] = Coalescer(self._record, _MOST, _LANES)
+        self.record: Coalescer[Ending, None] = _in_sets(self._record, _LANES)
         """Write what came of it."""
 
     async def _read(self, claims: Sequence[Claim]) -> list[Send | None]:
@@ -117,6 +121,15 @@ class Ledger:
             tx, [Acceptance(row.tenant_id, row.visit_id, row.accepted_at, row.id) for row in accepted]
         )
         await sending.fail(tx, self._transitions, [row for row in changed if row.status == "failed"])
+
+
+def _in_sets(
+    step: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]],
+    lanes: int,
+    patience: timedelta | None = None,
+) -> Coalescer[Item, Answer]:
+    """The step for all who take it at once; what is wrong with one send fails that one alone."""
+    return Coalescer(partial(or_separately, step), _MOST, lanes, patience)
 
 
 def _version(row: Row[Any]) -> Version:

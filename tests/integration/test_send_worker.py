@@ -1,5 +1,6 @@
 """One send from its claim to its recorded outcome: design §7.2 to 7.4 and the send rows of the race table."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -145,6 +146,20 @@ async def test_a_send_that_never_connected_is_tried_again_and_costs_nothing(scen
     row = await scene.send_row()
     assert (row["status"], row["g"], row["tries"]) == ("pending", 1, 1)
     assert await scene.attempts() == [("not_connected", True)]
+
+
+async def test_what_is_wrong_with_one_tenants_send_fails_no_other_that_is_worked_on_with_it(
+    scene: Scene,
+) -> None:
+    broken = await World.create(scene.world.database, FOLLOWED)
+    await broken.enrol()
+    jobs = await scene.claim()
+    assert len(jobs) == 2
+    await broken.run("update campaign_versions set graph = '{}' where tenant_id = :t")
+    done = await asyncio.gather(*(scene.desk.handle(job) for job in jobs), return_exceptions=True)
+    assert sorted(isinstance(each, Exception) for each in done) == [False, True]
+    assert (await scene.send_row())["status"] == "accepted"
+    assert [row["status"] for row in await broken.actions()] == ["enqueued"]
 
 
 async def test_a_provider_that_this_release_does_not_know_is_found_out_before_the_send_is_marked(
