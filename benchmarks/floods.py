@@ -33,7 +33,11 @@ async def accepted_after(world: World, contacts: Sequence[UUID]) -> float:
     await world.enrol(contacts)
     began = time.monotonic()
     count = "select count(*) as n from scheduled_actions where tenant_id = :t and status = 'accepted'"
-    while (await world.run(count))[0]["n"] < len(contacts):
+
+    async def all_accepted() -> bool:
+        return bool((await world.run(count))[0]["n"] == len(contacts))
+
+    await until(all_accepted)
     return time.monotonic() - began
 
 
