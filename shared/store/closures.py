@@ -5,7 +5,7 @@ longer, and it opens for one probe at a time.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -35,6 +35,8 @@ class Verdict(NamedTuple):
     sender_id: UUID
     ambiguous: bool
 
+
+_FOR_EVER = datetime.max.replace(tzinfo=UTC)
 
 _CLOSE = text("""
 insert into closures (tenant_id, id, channel, sender_id, reason, until)
@@ -97,8 +99,9 @@ from waiting where a.tenant_id = waiting.tenant_id and a.id = waiting.id
 
 async def close(tx: AsyncConnection, closures: Sequence[Closure]) -> None:
     """Close senders; a longer closure stands."""
-    # One row a sender and reason: a statement may not touch the same row twice.
-    rows = [(uuid7(), *closure) for closure in {(c.sender_id, c.reason): c for c in closures}.values()]
+    # One row a sender and reason, the longest: a statement may not touch the same row twice.
+    rising = sorted(closures, key=lambda closure: closure.until or _FOR_EVER)
+    rows = [(uuid7(), *closure) for closure in {(c.sender_id, c.reason): c for c in rising}.values()]
     await tx.execute(_CLOSE, columns(("new_id", *Closure._fields), rows))
 
 

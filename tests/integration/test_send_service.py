@@ -14,7 +14,7 @@ from services.send.worker import Sender
 from shared.jobs import JobState, SendJob, job_id
 from shared.queue.types import NewJob, Seen
 from shared.store import closures
-from shared.store.closures import Verdict
+from shared.store.closures import Closure, Verdict
 from shared.store.database import AsyncConnection, Database
 from shared.store.ids import uuid7
 from tests.journeys import World, graph, send, sms, to
@@ -347,6 +347,29 @@ async def test_one_sender_that_is_limited_delays_no_other_tenant_and_keeps_its_o
 
 async def _sent(it: Scene, count: int) -> bool:
     return len(it.provider.mails) >= count
+
+
+async def test_the_longest_of_the_closures_that_come_together_is_in_force(database: Database) -> None:
+    world = await World.create(database, HELLO)
+    now = datetime.now(UTC)
+
+    async def close(*seconds: int) -> float:
+        told = [
+            Closure(
+                world.tenant_id,
+                "email",
+                world.senders["email"],
+                "rate_limited",
+                now + timedelta(seconds=each),
+            )
+            for each in seconds
+        ]
+        await database.run(lambda tx: closures.close(tx, told))
+        (row,) = await world.run("select until from closures where tenant_id = :t")
+        return (row["until"] - now).total_seconds()
+
+    assert await close(60, 90, 30) == 90
+    assert await close(10, 20) == 90
 
 
 PAUSE, LONGEST = timedelta(seconds=30), timedelta(minutes=10)
