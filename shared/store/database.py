@@ -18,7 +18,9 @@ from shared.settings import DatabaseSettings
 T = TypeVar("T")
 
 _AGAIN = {"40001", "40P01"}  # serialization_failure, deadlock_detected
-_AWAY = ("08", "57P0", "53300")  # connection_exception, admin_shutdown and kin, too_many_connections
+_REPLICA = "25006"  # read_only_sql_transaction
+# connection_exception, admin_shutdown and kin, no room (for connections, memory, data), a broken disk
+_AWAY = ("08", "57P0", "53", "58", _REPLICA)
 _TRIES = 5
 
 
@@ -45,7 +47,12 @@ class Database:
         """
         try:
             async with self.engine.begin() as connection:
-                yield connection
+                try:
+                    yield connection
+                except DBAPIError as error:
+                    if _code(error) == _REPLICA:
+                        await connection.invalidate()  # the primary is at the end of a new one, if anywhere
+                    raise
         except (OSError, PoolTimeout, InterfaceError, TimeoutError) as error:
             raise StoreUnavailable from error
         except DBAPIError as error:

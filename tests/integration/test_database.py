@@ -1,0 +1,43 @@
+"""Whose fault it is that a statement failed: the caller's, or that of a Postgres that cannot work now."""
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from shared.errors import StoreUnavailable
+from shared.settings import DatabaseSettings
+from shared.store.database import AsyncConnection, Database
+
+
+async def raising(tx: AsyncConnection, code: str) -> None:
+    """Fail as a server does for this reason."""
+    await tx.execute(text(f"do $$ begin raise exception 'no' using errcode = '{code}'; end $$"))
+
+
+@pytest.mark.parametrize("code", ["08006", "57P01", "57P03", "53300", "53100", "53200", "58030", "25006"])
+async def test_a_postgres_that_cannot_work_now_is_away(database: Database, code: str) -> None:
+    with pytest.raises(StoreUnavailable):
+        await database.run(lambda tx: raising(tx, code))
+
+
+async def test_a_postgres_that_became_a_replica_is_away_and_looked_for_on_a_new_connection(
+    database_url: str,
+) -> None:
+    async def write(tx: AsyncConnection) -> None:
+        await tx.execute(text("insert into queues (name, partitions) values ('tests', 1)"))
+
+    async def degrade(tx: AsyncConnection) -> None:
+        await tx.execute(text("set session characteristics as transaction read only"))
+
+    async with Database(DatabaseSettings(url=SecretStr(database_url), pool_size=1)) as database:
+        await database.run(degrade)
+        with pytest.raises(StoreUnavailable):
+            await database.run(write)
+        await database.run(write)
+
+
+@pytest.mark.parametrize("code", ["22P05", "23505", "42P01"])
+async def test_what_is_wrong_with_a_statement_is_its_own_error(database: Database, code: str) -> None:
+    with pytest.raises(DBAPIError):
+        await database.run(lambda tx: raising(tx, code))
