@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import hashlib
+import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -52,6 +54,13 @@ class SigningKey:
         }
 
 
+def twilio_signature(token: str, url: str, body: bytes) -> str:
+    """What Twilio signs a form with: the URL, and the fields in order."""
+    fields = sorted(httpx.QueryParams(body.decode()).multi_items())
+    signed = url + "".join(name + value for name, value in fields)
+    return base64.b64encode(hmac.new(token.encode(), signed.encode(), hashlib.sha1).digest()).decode()
+
+
 @dataclass(frozen=True)
 class Tenant:
     """A tenant with a key that may do everything."""
@@ -85,9 +94,12 @@ class Running:
         return Tenant(tenant_id, key.id, key.token)
 
     async def endpoint(self, tenant: Tenant, provider: str, key: str) -> UUID:
+        return await self.endpoint_of(tenant.id, provider, key)
+
+    async def endpoint_of(self, tenant_id: UUID, provider: str, key: str) -> UUID:
         sealed = Sealer(SECRET, Purpose.WEBHOOK_KEY).seal(key.encode())
         async with self.database.begin() as connection:
-            return await endpoints.create(connection, tenant.id, provider, sealed)
+            return await endpoints.create(connection, tenant_id, provider, sealed)
 
     async def rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
         async with self.database.begin() as connection:

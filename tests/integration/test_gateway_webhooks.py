@@ -1,7 +1,4 @@
 import asyncio
-import base64
-import hashlib
-import hmac
 import json
 import socket
 from collections.abc import AsyncIterator
@@ -17,7 +14,7 @@ from shared.jobs import job_id
 from shared.sealing import Purpose, Sealer
 from shared.settings import WebhookSettings
 from shared.store import endpoints
-from tests.gateway import PUBLIC_URL, SECRET, Running, SigningKey, serving, settings
+from tests.gateway import PUBLIC_URL, SECRET, Running, SigningKey, serving, settings, twilio_signature
 
 BODY = b'[{"event":"open","timestamp":1764036000,"email":"a@example.com"}]\r\n'
 STORED = "select endpoint_id, provider, query, body, state, g from deliveries order by id"
@@ -315,12 +312,6 @@ async def test_the_lifecycle_and_the_quirks_are_stored_as_they_came(
     for body in bodies:
         assert (await post(gateway, endpoint, body, key.headers(body))).status_code == 204
     assert [row[3] for row in await gateway.rows(STORED)] == bodies
-
-
-def twilio_signature(token: str, url: str, body: bytes) -> str:
-    fields = sorted(httpx.QueryParams(body.decode()).multi_items())
-    signed = url + "".join(name + value for name, value in fields)
-    return base64.b64encode(hmac.new(token.encode(), signed.encode(), hashlib.sha1).digest()).decode()
 
 
 async def test_twilios_callbacks_are_signed_over_the_public_url_as_sent(
