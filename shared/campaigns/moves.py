@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from shared.campaigns.compiled import Compiled, Taken
+from shared.campaigns.compiled import ANSWERS, Compiled, Taken
 from shared.campaigns.graph import SendNode, WaitNode
 from shared.campaigns.graphs import Version
 from shared.store.ids import uuid7
@@ -104,6 +104,8 @@ class Plan:
     def _may_turn(self, visit: Visit, move: Move) -> bool:
         if move.on in _OVERRIDES:
             return visit.edge not in _FAILURES
+        if visit.edge == "else":  # after a time it says "nothing happened", as no_open does
+            return move.on in ANSWERS and self._taken(visit, move) is not None
         return visit.edge in self.graph(visit).answered(visit.node_id, move.on, move.automated)
 
     def keep_in_time(self, timeouts: Mapping[UUID, datetime]) -> None:

@@ -112,7 +112,7 @@ select v.id, a.scheduled_at
 from unnest(cast(:tenant_ids as uuid[]), cast(:ids as uuid[])) as wanted (tenant_id, id)
 join visits v using (tenant_id, id)
 join scheduled_actions a on a.tenant_id = v.tenant_id and a.visit_id = v.id
-    and a.kind = 'timeout' and a.event_type = v.edge
+    and a.kind = 'timeout' and a.event_type = case v.edge when 'else' then 'elapsed' else v.edge end
 """)
 
 _LOCK_FOLLOW_UPS = text(f"""

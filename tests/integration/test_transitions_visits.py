@@ -366,6 +366,36 @@ async def test_an_open_in_time_that_has_no_edge_is_late_once_the_follow_up_began
     assert await late.world.statuses((await late.world.current())["id"]) == {"send": "pending"}
 
 
+ELSE = graph(hello=send(to("opened", "open"), to("again", after=60)), again=send(to("done")))
+
+
+@pytest.mark.parametrize(
+    ("on", "after", "effect"), [("open", 0, "moved"), ("click", -1, "moved"), ("open", 1, "none")]
+)
+async def test_who_opened_in_time_is_turned_out_of_an_else_that_took_them_for_silent(
+    database: Database, on: str, after: float, effect: str
+):
+    late = await Late.create(database, ELSE, by="elapsed")
+    assert await late.happens(on, after) == effect
+    ends = [("again", "open"), ("opened", None)] if effect == "moved" else [("again", None)]
+    assert await late.world.path() == [("hello", "else"), *ends]
+
+
+async def test_an_else_that_is_taken_at_once_or_has_no_other_edge_is_never_turned(database: Database):
+    for after, edges in ((None, (to("opened", "open"),)), (60, ())):
+        world = await World.create(
+            database, graph(hello=send(*edges, to("again", after=after)), again=send(to("done")))
+        )
+        await world.enrol()
+        hello = await world.current()
+        await world.accept(hello["id"], NOW - LATER)
+        if after:
+            await world.advance(world.move(hello["id"], "elapsed"))
+        moved = await world.advance(world.move(hello["id"], "open", occurred_at=NOW - LATER))
+        assert moved == [NOTHING]
+        assert await world.path() == [("hello", "else"), ("again", None)]
+
+
 async def test_a_bounce_told_with_the_delivery_it_overrides_moves_in_its_stead(database: Database):
     nodes = graph(
         hello=send(to("again", "delivered"), to("opened", "bounce"), to("done", after=60)),
