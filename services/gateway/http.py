@@ -43,7 +43,7 @@ def application(
         logging_config=None,
         request_max_body_size=None,  # the transaction reads the body, and has a limit
     )
-    reference.describe_problems(framework)
+    reference.describe(framework)
 
     async def public(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.HTTP and scope["path"].startswith(PREFIX):

@@ -148,7 +148,10 @@ def _http_problem(_: Request[Any, Any, Any], error: HTTPException) -> Response[d
     if isinstance(error, ValidationException) and isinstance(error.extra, list) and error.extra:
         name = error.extra[0].get("key", "data")
         path = None if name == "data" else to_camel(name)
-        return _response(error.status_code, str(error.extra[0]["message"]), path)
+        message = str(error.extra[0]["message"])
+        if message == "'data'":  # a KeyError: nothing came to make the handler's argument of
+            message = "The body is empty: send a JSON object."
+        return _response(error.status_code, message, path)
     return _response(error.status_code, _sentence(error))
 
 

@@ -1,8 +1,9 @@
 """The API's reference: OpenAPI as JSON, and a page made of it that needs no script and no other host."""
 
 import json
+import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from importlib.resources import files
 from typing import Any
 
@@ -14,19 +15,33 @@ from litestar.openapi.spec import (
     Components,
     OpenAPIMediaType,
     OpenAPIResponse,
+    OpenAPIType,
+    Parameter,
     Reference,
+    Schema,
     SecurityScheme,
 )
 from litestar.router import Router
+from pydantic.json_schema import models_json_schema
 
+from services.gateway.api.shapes import Shape
 from services.gateway.callers import ANYBODY
-from services.gateway.transactions import WITHOUT_TRANSACTION
+from services.gateway.transactions import MOST_KEY, WITHOUT_TRANSACTION
 
 _ABOUT = (
     "JSON in camelCase. Every call carries an API key: Authorization: Bearer <key>. A POST may carry an "
     "Idempotency-Key: the same request gets the same answer for 24 hours. A refusal is "
     '{"error", "message", "path"?}; a list goes on at ?after=<next>.'
 )
+
+_IDEMPOTENCY_KEY = Parameter(
+    name="Idempotency-Key",
+    param_in="header",
+    description="The same key with the same request gets the same answer, with another request 422.",
+    schema=Schema(type=OpenAPIType.STRING, min_length=1, max_length=MOST_KEY),
+)
+# As pydantic and litestar name what is generic: Listed[Sender] is Listed_Sender_.
+_PLAIN = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 def config() -> OpenAPIConfig:
@@ -47,9 +62,14 @@ def config() -> OpenAPIConfig:
     )
 
 
-def describe_problems(app: Litestar) -> None:
-    """Have the document say what every refusal looks like; Litestar describes a shape of its own."""
+def describe(app: Litestar) -> None:
+    """Have the document say what is so: the shapes as pydantic checks them, every refusal, a POST's key.
+
+    Litestar's own account of shapes leaves bounds out, and takes an object for a list.
+    """
     document = app.openapi_schema
+    schemas: dict[str, Any] = document.components.schemas
+    schemas |= _schemas(schemas)
     problem = OpenAPIResponse(
         description="A refusal.",
         content={"application/json": OpenAPIMediaType(Reference("#/components/schemas/Problem"))},
@@ -59,6 +79,24 @@ def describe_problems(app: Litestar) -> None:
             if operation is not None and operation.responses is not None:
                 operation.responses.pop("400", None)
                 operation.responses["default"] = problem
+        if path.post is not None:
+            path.post.parameters = [*(path.post.parameters or ()), _IDEMPOTENCY_KEY]
+
+
+def _schemas(known: Container[str]) -> dict[str, Any]:
+    """The schemas of the shapes that the document knows, and of what they are made of."""
+    shapes = [shape for shape in _kinds(Shape) if _PLAIN.sub("_", shape.__name__) in known]
+    _, described = models_json_schema(
+        [(shape, "validation") for shape in shapes], ref_template="#/components/schemas/{model}"
+    )
+    schemas: dict[str, Any] = described["$defs"]
+    return schemas
+
+
+def _kinds(shape: type[Shape]) -> Iterator[type[Shape]]:
+    for kind in shape.__subclasses__():
+        yield kind
+        yield from _kinds(kind)
 
 
 class _Page(OpenAPIRenderPlugin):

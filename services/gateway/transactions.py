@@ -26,7 +26,8 @@ from shared.store.idempotency_keys import KeptAnswer
 WITHOUT_TRANSACTION = "without_transaction"
 """The route option of a page that needs no database."""
 
-_MOST_KEY = 255
+MOST_KEY = 255
+"""Characters of an Idempotency-Key."""
 _REPLAYED = (b"idempotency-replayed", b"true")
 # JSON can spell U+0000, and no text column of Postgres can hold it.
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -117,8 +118,8 @@ Work = Callable[[AsyncConnection], Awaitable[_Recorder]]
 
 def _once(request: Request[StoredKey, Any, Any], body: bytes, work: Work) -> Work:
     key = request.headers["idempotency-key"]
-    if not key or len(key) > _MOST_KEY:
-        raise Refused(400, f"An Idempotency-Key has 1 to {_MOST_KEY} characters.", "Idempotency-Key")
+    if not key or len(key) > MOST_KEY:
+        raise Refused(400, f"An Idempotency-Key has 1 to {MOST_KEY} characters.", "Idempotency-Key")
     tenant_id = request.user.tenant_id
     # From the request's own line: a URL with the Host that the client claims may not even parse.
     query: bytes = request.scope["query_string"]

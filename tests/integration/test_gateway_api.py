@@ -632,3 +632,27 @@ async def test_the_reference_needs_no_key_no_database_and_no_other_host(api: Api
                 "$ref": "#/components/schemas/Problem"
             }
             assert operation["security"] == [{"key": []}]
+
+
+async def test_the_reference_describes_what_is_checked(gateway: Running) -> None:
+    document = (await gateway.client.get("/schema/openapi.json")).json()
+    schemas = document["components"]["schemas"]
+    fields = {name: schema.get("properties", {}) for name, schema in schemas.items()}
+    assert fields["ContactData"]["attributes"].items() >= {"type": "object", "maxProperties": 200}.items()
+    assert fields["NewAccount"]["credentials"]["type"] == "object"
+    assert fields["NewKey"]["overlap"].items() >= {"type": "string", "format": "duration"}.items()
+    assert fields["Limits"]["minute"]["anyOf"][0].items() >= {"minimum": 0, "maximum": 1_000_000_000}.items()
+    assert fields["CampaignData"]["unsubscribeGroup"]["anyOf"][0]["pattern"]
+    for methods in document["paths"].values():
+        for method, operation in methods.items():
+            headers = [each["name"] for each in operation.get("parameters", []) if each["in"] == "header"]
+            assert headers == (["Idempotency-Key"] if method == "post" else [])
+            if "requestBody" in operation:
+                [media] = operation["requestBody"]["content"].values()
+                taken = schemas[media["schema"]["$ref"].rpartition("/")[2]]
+                assert taken["additionalProperties"] is False
+
+
+async def test_a_body_that_is_missing_is_asked_for(api: Api) -> None:
+    response = await api("POST", "/campaigns", content=b"")
+    assert response.json()["message"] == "The body is empty: send a JSON object."

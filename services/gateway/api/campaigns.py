@@ -27,9 +27,9 @@ Kind = Literal["marketing", "transactional"]
 class CampaignData(Shape):
     """A campaign.
 
-    `reentry` says whether a contact may enter again: never, once it has left, or `reentry_days` after that.
+    `reentry` says whether a contact may enter again: never, once it has left, or `reentryDays` after that.
     A send node without a sender of its own uses the campaign's of its channel. A send that would go out later
-    than `max_lateness` after its time is skipped.
+    than `maxLateness` after its time is skipped.
     """
 
     name: Word

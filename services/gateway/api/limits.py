@@ -29,7 +29,7 @@ class Limits(Shape):
 
 
 class Override(Shape):
-    """What overrides the defaults; `sender_id` null: of the tenant on the channel."""
+    """What overrides the defaults; `senderId` null: of the tenant on the channel."""
 
     channel: Channel
     sender_id: UUID | None
