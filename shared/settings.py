@@ -7,6 +7,7 @@ SettingsError that names it, and not what it holds: that may be a secret.
 
 from datetime import timedelta
 from typing import Any, Self
+from urllib.parse import quote
 
 from pydantic import (
     Field,
@@ -82,7 +83,7 @@ class RedisSettings(_Part):
         """The URL in force, password included: never log it."""
         if self.url is not None:
             return self.url.get_secret_value()
-        secret = f":{self.password.get_secret_value()}@" if self.password else ""
+        secret = f":{quote(self.password.get_secret_value(), safe='')}@" if self.password else ""
         return f"redis://{secret}{self.host}:{self.port}/{self.db}"
 
 
