@@ -11,7 +11,7 @@ from taskiq.exceptions import NoResultError, TaskRejectedError
 from shared.broker.context import JobContext
 from shared.broker.endings import Ended, raised, released, returned
 from shared.errors import Defer, RateLimited, StoreUnavailable, Unrecoverable
-from shared.jobs import QueueSpec
+from shared.jobs import QUEUES, QueueSpec
 from shared.queue.types import ClaimedJob, Settlement, Verdict
 
 SPEC = QueueSpec(
@@ -144,6 +144,18 @@ def test_any_other_error_is_tried_again_after_a_doubling_jittered_pause_up_to_th
         raised(context(attempt=3, max_attempts=100_000), ValueError("no"), SPEC).at_ms - CLAIMED_MS - 3000
         == 0
     )
+
+
+@pytest.mark.parametrize("spec", list(QUEUES.values()), ids=list(QUEUES))
+def test_by_default_the_pause_is_2_s_at_most_and_doubles_up_to_5_min(
+    monkeypatch: pytest.MonkeyPatch, spec: QueueSpec
+) -> None:
+    monkeypatch.setattr(random, "random", lambda: 1.0)
+    pauses = [
+        raised(context(attempt=attempt, max_attempts=99), ValueError("no"), spec).at_ms - CLAIMED_MS - 3000
+        for attempt in (1, 2, 3, 8, 9, 98)
+    ]
+    assert pauses == [2000, 4000, 8000, 256_000, 300_000, 300_000]
 
 
 def test_the_last_attempt_fails_with_its_reason() -> None:
