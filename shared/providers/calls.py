@@ -112,9 +112,9 @@ def credential(account: ProviderAccount, name: str) -> str | None:
 def _address(url: str) -> httpx.URL | None:
     try:
         address = httpx.URL(url)
-    except (httpx.InvalidURL, UnicodeError):
+        whole = address.scheme in ("http", "https") and address.host and (address.port or 0) < 65536
+    except (httpx.InvalidURL, UnicodeError):  # a name that is no IDNA shows when it is read
         return None
-    whole = address.scheme in ("http", "https") and address.host and (address.port or 0) < 65536
     return address if whole else None
 
 

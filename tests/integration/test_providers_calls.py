@@ -417,6 +417,7 @@ async def test_an_endless_answer_is_read_to_its_limit_only() -> None:
         "http://[::1",
         "http://127.0.0.1:port",
         "http://127.0.0.1:99999",
+        "http://xn--a",
         "://",
     ],
 )
