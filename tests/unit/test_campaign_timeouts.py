@@ -1,6 +1,7 @@
 """When a timeout fires, on facts alone."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -123,3 +124,12 @@ def test_it_is_held_while_paused(changes: dict[str, Any], reason: str, watched: 
 def test_it_is_cancelled_with_its_campaign_or_enrolment(changes: dict[str, Any]):
     assert decided(**changes) == Decision(Verdict.CANCEL, "moved_on")
     assert decided(queue_paused=True, **changes) == Decision(Verdict.CANCEL, "moved_on")
+
+
+def test_no_clock_but_the_databases_is_looked_at():
+    root = Path(__file__).parents[2]
+    folders = [root / "services" / "timeout", root / "services" / "webhook", root / "shared" / "campaigns"]
+    sources = [path.read_text() for folder in folders for path in folder.glob("*.py")]
+    assert len(sources) > 15
+    for clock in ("now(", "today(", "time.time", "monotonic"):
+        assert not [source for source in sources if clock in source], clock
