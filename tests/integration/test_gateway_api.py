@@ -10,6 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from services.gateway import trials
 from shared.providers import mailbox
 from shared.settings import RedisSettings
 from shared.store import api_keys
@@ -535,6 +536,33 @@ async def test_test_sends_have_a_limit_of_their_own(counting: Running) -> None:
         assert (await api("POST", path, wanted)).status_code == 200
     assert problem(await api("POST", path, wanted)) == (429, "too_many", None)
     assert len(mailbox.kept) == 20
+
+
+async def test_test_sends_that_hang_leave_the_api_free(counting: Running) -> None:
+    api = Api(counting, await counting.tenant())
+    asked, answer = asyncio.Queue[None](), asyncio.Event()
+
+    async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.put_nowait(None)
+        await answer.wait()
+        writer.close()
+
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as provider:
+        url = f"http://127.0.0.1:{provider.sockets[0].getsockname()[1]}"
+        account = {"provider": "sendgrid", "credentials": {"api_key": "x"}, "baseUrl": url}
+        account_id = (await api.made("/provider-accounts", account))["id"]
+        wanted = {"providerAccountId": account_id, "channel": "email", "address": "slow@example.com"}
+        campaign = await api.campaign(emailSenderId=(await api.made("/senders", wanted))["id"])
+        path = f"/campaigns/{campaign['id']}/test-sends"
+        test = {"nodeId": "hello", "contact": {"attributes": {"name": "N"}}, "to": "me@example.com"}
+        running = [asyncio.create_task(api("POST", path, test)) for _ in range(trials.AT_ONCE)]
+        for _ in running:
+            await asyncio.wait_for(asked.get(), 30)
+        assert problem(await api("POST", path, test)) == (429, "too_many", None)
+        assert (await api("GET", "/senders")).status_code == 200
+        answer.set()
+        assert {(await each).json()["outcome"] for each in running} == {"unknown"}
+        assert (await api("POST", path, test)).status_code == 200
 
 
 async def test_without_redis_nothing_is_sent_as_a_test(api: Api) -> None:

@@ -130,11 +130,11 @@ async def test_send(
         raise Conflict("The sender is closed: GET it to see why.")
     content = await _rendered(connection, tenant_id, campaign, node, data, installation)
     message = _message(sender, node, recipient, content)
-    await trials.admit(tenant_id)
     sealed = await senders.sealed_account(connection, tenant_id, sender_id)
     plain = installation.credentials.open(bytes(sealed.credentials))
     account = ProviderAccount(sealed.provider, json.loads(plain or b"{}"), sealed.base_url)
-    outcome = await PROVIDERS[sealed.provider].send(http_client, account, message, _SEND_WITHIN)
+    async with trials.admitted(tenant_id):
+        outcome = await PROVIDERS[sealed.provider].send(http_client, account, message, _SEND_WITHIN)
     return TestSend(outcome=outcome.kind, message_id=outcome.message_id, reason=outcome.reason)
 
 
