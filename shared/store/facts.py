@@ -5,6 +5,7 @@ from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.types import Interval
 
 from shared.jobs import SENDS
+from shared.store.sets import by_key
 
 FACTS = f"""
     now() as now,
@@ -31,12 +32,12 @@ FACTS = f"""
 """
 """The columns of `SendFacts`, by its fields' names and in their order, of actions `a`."""
 
-JOINS = """
-    join visits v on v.tenant_id = a.tenant_id and v.id = a.visit_id
-    join enrollments e on e.tenant_id = a.tenant_id and e.id = a.enrollment_id
-    join campaigns c on c.tenant_id = a.tenant_id and c.id = a.campaign_id
-    join contacts ct on ct.tenant_id = a.tenant_id and ct.id = a.contact_id
-    left join senders s on s.tenant_id = a.tenant_id and s.id = a.sender_id
+JOINS = f"""
+    cross join lateral {by_key("visits", "a.visit_id")} v
+    cross join lateral {by_key("enrollments", "a.enrollment_id")} e
+    cross join lateral {by_key("campaigns", "a.campaign_id")} c
+    cross join lateral {by_key("contacts", "a.contact_id")} ct
+    left join lateral {by_key("senders", "a.sender_id")} s on true
     cross join lateral (
         select
             count(*) > 0 as found,
@@ -47,7 +48,7 @@ JOINS = """
             and (k.until is null or k.until > now())
     ) closed
     cross join lateral (
-        select coalesce(array_agg(x.scope), '{}') as scopes
+        select coalesce(array_agg(x.scope), '{{}}') as scopes
         from suppressions x
         where x.tenant_id = a.tenant_id and x.channel = a.channel
             and x.address = case a.channel when 'email' then ct.email else ct.phone end

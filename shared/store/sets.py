@@ -23,3 +23,12 @@ def among(column: str, *statuses: str) -> str:
     """
     listed = ", ".join(f"'{status}'" for status in statuses)
     return f"{column} || '' in ({listed})"
+
+
+def by_key(table: str, key: str) -> str:
+    """The row of a table that an action `a` points to by `key`, to be joined laterally.
+
+    The offset keeps the planner from joining by the tenant alone, which it takes to be cheap where it expects
+    few actions: it would read every row of a tenant for each of its actions.
+    """
+    return f"(select * from {table} x where x.tenant_id = a.tenant_id and x.id = {key} offset 0)"

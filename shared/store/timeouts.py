@@ -11,7 +11,7 @@ from sqlalchemy.types import Interval
 from shared.jobs import TIMEOUTS
 from shared.store.database import AsyncConnection
 from shared.store.sends import CLAIMED
-from shared.store.sets import columns
+from shared.store.sets import by_key, columns
 from shared.store.visits import Key
 
 
@@ -109,9 +109,9 @@ select
     ),
     c.status, e.status, unread.oldest, beat.at, outage.ended, now()
 from due a
-join visits v on v.tenant_id = a.tenant_id and v.id = a.visit_id
-join campaigns c on c.tenant_id = a.tenant_id and c.id = a.campaign_id
-join enrollments e on e.tenant_id = a.tenant_id and e.id = a.enrollment_id
+cross join lateral {by_key("visits", "a.visit_id")} v
+cross join lateral {by_key("campaigns", "a.campaign_id")} c
+cross join lateral {by_key("enrollments", "a.enrollment_id")} e
 join unread on unread.tenant_id = a.tenant_id
 left join gateway_beats beat on true
 left join lateral (

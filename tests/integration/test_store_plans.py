@@ -1,6 +1,6 @@
 """Plans: what a statement reads does not hang on when statistics were taken last."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -53,6 +53,8 @@ BY_KEY = {
     "lock deliveries": deliveries_work._LOCK,
 }
 
+WITH_FACTS = {"take sends": due._TAKE_SENDS, "read": sends._READ, "timeouts' facts": timeouts._FACTS}
+
 
 async def plan(world: World, statement: TextClause, values: Mapping[str, Any]) -> str:
     """What Postgres would do, for values of the names that the statement has; arrays are of nothing else."""
@@ -61,6 +63,18 @@ async def plan(world: World, statement: TextClause, values: Mapping[str, Any]) -
     wanted = {name: values.get(name, [None]) for name in statement._bindparams}
     async with world.database.begin() as tx:
         return "\n".join((await tx.execute(query, wanted)).scalars())
+
+
+async def plans_by_key(world: World, statements: Mapping[str, TextClause], rows: int) -> dict[str, str]:
+    """The plans of statements for so many of the tenant's actions."""
+    found = await world.run("select id from scheduled_actions where tenant_id = :t limit :rows", rows=rows)
+    values = {
+        **{key: [world.tenant_id] * rows for key in ("tenant_id", "tenant_ids")},
+        **{key: [row["id"] for row in found] for key in ("id", "ids")},
+        **{key: [0] * rows for key in ("g", "gs")},
+        **dict.fromkeys(("max_lateness", "look_again", "delay", "grace", "silence")),
+    }
+    return {name: await plan(world, statement, values) for name, statement in statements.items()}
 
 
 async def flood(database: Database) -> World:
@@ -80,16 +94,18 @@ async def test_a_flood_that_no_statistics_know_of_is_not_read_to_find_rows_by_th
     database: Database,
 ) -> None:
     world = await flood(database)
-    rows = await world.run("select id from scheduled_actions where tenant_id = :t limit 3")
-    ids: Sequence[Any] = [row["id"] for row in rows]
-    values = {
-        **{key: [world.tenant_id] * 3 for key in ("tenant_id", "tenant_ids")},
-        **dict.fromkeys(("id", "ids"), ids),
-        **{key: [0] * 3 for key in ("g", "gs")},
-        **dict.fromkeys(("max_lateness", "look_again", "delay")),
-    }
-    plans = {name: await plan(world, statement, values) for name, statement in BY_KEY.items()}
+    plans = await plans_by_key(world, BY_KEY, rows=3)
     indexes = ("ix_actions_due", "ix_actions_in_flight", "_state_tenant_id_received_at_idx")
+    assert {name for name, found in plans.items() if any(index in found for index in indexes)} == set()
+
+
+async def test_who_knows_nothing_of_a_tenant_does_not_read_all_that_is_its_for_each_of_its_actions(
+    database: Database,
+) -> None:
+    world = await World.create(database, graph(hello=send(to("done"))))
+    await world.run(_FILL, rows=ROWS, status="pending", sender=world.senders["email"])
+    plans = await plans_by_key(world, WITH_FACTS, rows=100)
+    indexes = ("ix_visits_node", "ix_visits_enrollment", "ix_enrollments_contact", "ix_contacts")
     assert {name for name, found in plans.items() if any(index in found for index in indexes)} == set()
 
 
