@@ -1,4 +1,4 @@
-"""Whose fault it is that a statement failed: the caller's, or that of a Postgres that cannot work now."""
+"""The database: whose fault a failed statement is, and what is asked of a session behind a pooler."""
 
 import pytest
 from pydantic import SecretStr
@@ -41,3 +41,18 @@ async def test_a_postgres_that_became_a_replica_is_away_and_looked_for_on_a_new_
 async def test_what_is_wrong_with_a_statement_is_its_own_error(database: Database, code: str) -> None:
     with pytest.raises(DBAPIError):
         await database.run(lambda tx: raising(tx, code))
+
+
+@pytest.mark.parametrize("prepared", [True, False])
+async def test_without_prepared_statements_nothing_of_a_session_is_asked_for_or_left_there(
+    database_url: str, prepared: bool
+) -> None:
+    settings = DatabaseSettings(url=SecretStr(database_url), pool_size=1, prepared_statements=prepared)
+    async with Database(settings) as database:
+        for _ in range(2):
+            await database.run(lambda tx: tx.execute(text("select cast(:n as int)"), {"n": 1}))
+        async with database.begin() as tx:
+            named = (await tx.execute(text("select 1 from pg_prepared_statements"))).all()
+            jit = (await tx.execute(text("select source from pg_settings where name = 'jit'"))).scalar_one()
+    # PgBouncer refuses the connection of who asks for a setting that it does not know.
+    assert (bool(named), jit == "client") == (prepared, prepared)
