@@ -191,6 +191,7 @@ with entered as (
 select pg_notify('{DUE_CHANNEL}', '') where exists (select 1 from entered where kind = 'send')
 """)
 
+# Still there, and said as `among` says a status: by its key, whatever the statistics are.
 _EXIT = text("""
 with ended as (
     select e.tenant_id, e.id, leaving.exit, leaving.reason
@@ -199,7 +200,7 @@ with ended as (
         cast(:exit as text[]), cast(:reason as text[])
     ) as leaving (tenant_id, id, exit, reason)
     join enrollments e using (tenant_id, id)
-    where e.exited_at is null
+    where coalesce(e.exited_at, 'infinity') = 'infinity'
     order by e.id for update of e
 )
 update enrollments e set

@@ -6,32 +6,12 @@ from typing import Any
 
 from sqlalchemy import TextClause, bindparam, text
 
-from shared.store import deliveries_work, due, openings, sends, sweeping, timeouts
+from shared.store import deliveries_work, due, openings, sends, sweeping, timeouts, visits
 from shared.store.database import Database
+from tests.floods import fill
 from tests.journeys import World, graph, send, to
 
 ROWS = 3000
-
-_FILL = """
-with contact as (
-    insert into contacts (tenant_id, id) select :t, gen_random_uuid() from generate_series(1, :rows)
-    returning id
-), enrolled as (
-    insert into enrollments (tenant_id, id, campaign_id, contact_id)
-    select :t, gen_random_uuid(), :c, id from contact returning id, contact_id
-), visited as (
-    insert into visits (tenant_id, id, enrollment_id, campaign_id, campaign_version, contact_id, node_id)
-    select :t, gen_random_uuid(), id, :c, 1, contact_id, 'hello' from enrolled
-    returning id, enrollment_id, contact_id
-)
-insert into scheduled_actions (
-    tenant_id, id, kind, status, due_at, scheduled_at, enrollment_id, visit_id, campaign_id, contact_id,
-    node_id, channel, sender_id
-)
-select :t, gen_random_uuid(), 'send', :status, now(), now(), enrollment_id, id, :c, contact_id,
-    'hello', 'email', :sender
-from visited
-"""
 
 _ARRIVE = """
 insert into deliveries (tenant_id, id, endpoint_id, provider, headers, body, state)
@@ -53,7 +33,12 @@ BY_KEY = {
     "lock deliveries": deliveries_work._LOCK,
 }
 
-WITH_FACTS = {"take sends": due._TAKE_SENDS, "read": sends._READ, "timeouts' facts": timeouts._FACTS}
+OF_A_TENANT = {
+    "take sends": due._TAKE_SENDS,
+    "read": sends._READ,
+    "timeouts' facts": timeouts._FACTS,
+    "exit": visits._EXIT,
+}
 
 
 async def plan(world: World, statement: TextClause, values: Mapping[str, Any]) -> str:
@@ -70,7 +55,8 @@ async def plans_by_key(world: World, statements: Mapping[str, TextClause], rows:
     found = await world.run("select id from scheduled_actions where tenant_id = :t limit :rows", rows=rows)
     values = {
         **{key: [world.tenant_id] * rows for key in ("tenant_id", "tenant_ids")},
-        **{key: [row["id"] for row in found] for key in ("id", "ids")},
+        **{key: [row["id"] for row in found] for key in ("id", "ids", "enrollment_id")},
+        **{key: ["done"] * rows for key in ("exit", "reason")},
         **{key: [0] * rows for key in ("g", "gs")},
         **dict.fromkeys(("max_lateness", "look_again", "delay", "grace", "silence")),
     }
@@ -83,7 +69,7 @@ async def flood(database: Database) -> World:
     for table in ("scheduled_actions", "visits", "deliveries"):
         await world.run(f"analyze {table}")
     for status in ("accepted", "pending", "enqueued", "submitting", "unknown"):
-        await world.run(_FILL, rows=ROWS, status=status, sender=world.senders["email"])
+        await fill(world, ROWS, status)
         if status == "accepted":
             await world.run("analyze")
     await world.run(_ARRIVE, rows=ROWS)
@@ -103,9 +89,15 @@ async def test_who_knows_nothing_of_a_tenant_does_not_read_all_that_is_its_for_e
     database: Database,
 ) -> None:
     world = await World.create(database, graph(hello=send(to("done"))))
-    await world.run(_FILL, rows=ROWS, status="pending", sender=world.senders["email"])
-    plans = await plans_by_key(world, WITH_FACTS, rows=100)
-    indexes = ("ix_visits_node", "ix_visits_enrollment", "ix_enrollments_contact", "ix_contacts")
+    await fill(world, ROWS)
+    plans = await plans_by_key(world, OF_A_TENANT, rows=100)
+    indexes = (
+        "ix_visits_node",
+        "ix_visits_enrollment",
+        "ix_contacts",
+        "uq_enrollments_active",
+        "ix_enrollments",
+    )
     assert {name for name, found in plans.items() if any(index in found for index in indexes)} == set()
 
 
