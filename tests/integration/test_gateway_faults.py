@@ -137,6 +137,23 @@ async def test_postgres_down_is_503_and_then_all_is_well_without_a_restart(
         assert len(await gateway.rows("select 1 from deliveries")) == 2
 
 
+async def test_a_postgres_that_became_a_standby_is_503(database_url: str) -> None:
+    async with serving(settings(database_url)) as gateway:
+        key, endpoint, tenant = await endpoint_of(gateway)
+        async with gateway.database.begin() as connection:
+            name = await connection.scalar(text("select current_database()"))
+            await connection.execute(text(f"alter database {name} set default_transaction_read_only = on"))
+    async with serving(settings(database_url)) as gateway:
+        contacts = {"contacts": [{"externalId": "1"}]}
+        for response in (
+            await post(gateway, key, endpoint, "standby"),
+            await gateway.client.post("/v1/contacts", headers=tenant.auth, json=contacts),
+        ):
+            assert (response.status_code, response.json()["error"]) == (503, "unavailable")
+        assert (await gateway.client.get("/v1/senders", headers=tenant.auth)).status_code == 200
+        assert not gateway.gateway.heartbeat.ready()
+
+
 async def test_an_insert_that_does_not_end_in_time_is_503_and_stored_by_none(database_url: str) -> None:
     quick = TimeoutSettings(insert_timeout=timedelta(milliseconds=300))
     async with serving(settings(database_url, timeouts=quick)) as gateway:
