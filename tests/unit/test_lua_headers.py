@@ -94,3 +94,31 @@ def test_a_part_includes_nothing_and_is_included(room: str, name: str) -> None:
 def test_a_file_fits_on_a_page(path: Path) -> None:
     lines = [line for line in code(path.read_text()).splitlines() if line.strip()]
     assert len(lines) <= BUDGET
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for room in ROOMS for folder in ((), ("parts",)) for path in lua(room, *folder)],
+    ids=lambda path: path.stem,
+)
+def test_no_call_reads_or_drops_as_much_as_there_is(path: Path) -> None:
+    whole = {
+        "KEYS",
+        "SMEMBERS",
+        "HGETALL",
+        "HKEYS",
+        "HVALS",
+        "SORT",
+        "LREM",
+        "ZRANGEBYSCORE",
+        "ZREMRANGEBYSCORE",
+    }
+    few = {
+        ("HGETALL", "K.refused"),  # a field a scope
+        ("LREM", "K.completed"),  # no longer than what is kept
+        ("ZREMRANGEBYSCORE", "K.slots"),  # no more than ran at once
+    }
+    for command, key, rest in re.findall(r"redis\.call\('(\w+)', ([\w.]+)(.*)", path.read_text()):
+        assert command not in whole or (command, key) in few
+        assert "'BYSCORE'" not in rest or "'LIMIT'" in rest
+        assert not (command.endswith("RANGE") and re.search(r", -1\b", rest))
