@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.store.database import AsyncConnection
-from shared.store.sets import among, columns
+from shared.store.sets import checked, columns
 
 
 class DeliveryClaim(NamedTuple):
@@ -55,7 +55,7 @@ unnest(cast(:tenant_id as uuid[]), cast(:id as uuid[]), cast(:g as int[])) as wa
 _BEGIN = text(f"""
 with mine as (
     select d.tenant_id, d.id, d.received_at from {_WANTED} join deliveries d using (tenant_id, id)
-    where {among("d.state", "received", "processing")} and d.g = wanted.g
+    where {checked("d.state in ('received', 'processing')")} and d.g = wanted.g
     order by d.id for update of d
 )
 update deliveries d set state = 'processing', state_at = now()
@@ -69,7 +69,7 @@ select d.tenant_id, d.id, d.g from unnest(
     cast(:tenant_id as uuid[]), cast(:id as uuid[]), cast(:g as int[]), cast(:received_at as timestamptz[])
 ) as wanted (tenant_id, id, g, received_at)
 join deliveries d using (tenant_id, id, received_at)
-where {among("d.state", "processing")} and d.g = wanted.g
+where {checked("d.state = 'processing'")} and d.g = wanted.g
 order by d.id for update of d
 """)
 

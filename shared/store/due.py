@@ -12,7 +12,7 @@ from sqlalchemy.types import Interval
 from shared.store.database import AsyncConnection
 from shared.store.facts import CONTENT, FACTS, JOINS, with_facts
 from shared.store.sends import CLAIMED
-from shared.store.sets import among, columns
+from shared.store.sets import checked, columns
 
 Lane = tuple[UUID, UUID]
 """Tenant and lane: a sender's, or the tenant's own."""
@@ -160,7 +160,7 @@ _KEYS = "unnest(cast(:tenant_ids as uuid[]), cast(:ids as uuid[])) as wanted (te
 _TAKE_SENDS = with_facts(f"""
 with mine as (
     select a.* from {_KEYS} join scheduled_actions a using (tenant_id, id)
-    where {among("a.status", "pending")} and a.kind = 'send'
+    where {checked("a.status = 'pending'")} and a.kind = 'send'
     order by a.id for update of a skip locked
 )
 select
@@ -174,7 +174,7 @@ order by a.due_at
 _TAKE_TIMEOUTS = text(f"""
 with mine as (
     select a.tenant_id, a.id from {_KEYS} join scheduled_actions a using (tenant_id, id)
-    where {among("a.status", "pending")} and a.kind = 'timeout'
+    where {checked("a.status = 'pending'")} and a.kind = 'timeout'
     order by a.id for update of a skip locked
 )
 update scheduled_actions a set status = 'enqueued', status_at = now()

@@ -14,7 +14,7 @@ from sqlalchemy.types import Interval
 
 from shared.jobs import SENDS, TIMEOUTS, WEBHOOKS
 from shared.store.database import AsyncConnection
-from shared.store.sets import among
+from shared.store.sets import checked
 
 _SKEW = timedelta(minutes=1)  # between Redis's clock, which charged, and ours
 
@@ -48,7 +48,7 @@ with chosen as (
     limit :most
 ), locked as (
     select a.tenant_id, a.id from chosen join scheduled_actions a using (tenant_id, id)
-    where {among("a.status", "enqueued")} order by a.id for update of a
+    where {checked("a.status = 'enqueued'")} order by a.id for update of a
 ), back as (
     update scheduled_actions a set status = 'pending', g = a.g + 1, status_at = now()
     from locked where a.tenant_id = locked.tenant_id and a.id = locked.id
@@ -65,7 +65,7 @@ with chosen as (
     limit :most
 ), locked as (
     select d.tenant_id, d.id, d.received_at from chosen join deliveries d using (tenant_id, id, received_at)
-    where {among("d.state", "processing")} order by d.id for update of d
+    where {checked("d.state = 'processing'")} order by d.id for update of d
 ), back as (
     update deliveries d set state = 'received', g = d.g + 1
     from locked

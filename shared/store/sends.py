@@ -13,7 +13,7 @@ from sqlalchemy.types import Interval
 
 from shared.store.database import AsyncConnection
 from shared.store.facts import CONTENT, FACTS, JOINS, with_facts
-from shared.store.sets import among, columns
+from shared.store.sets import checked, columns
 
 
 class Claim(NamedTuple):
@@ -62,7 +62,7 @@ class Record(NamedTuple):
     given_back: bool
 
 
-CLAIMED = f"{among('a.status', 'enqueued')} and a.g = wanted.g"
+CLAIMED = checked("a.status = 'enqueued'") + " and a.g = wanted.g"
 """The generation check: a job whose row has moved on may do nothing to it."""
 
 _WANTED = """
@@ -154,7 +154,7 @@ with wanted as (
     ) as wanted (tenant_id, id, g, status, reason, due_at, cost)
 ), locked as (
     select a.tenant_id, a.id from wanted join scheduled_actions a using (tenant_id, id)
-    where {CLAIMED} or ({among("a.status", "pending")} and a.g = wanted.g)
+    where {CLAIMED} or ({checked("a.status = 'pending'")} and a.g = wanted.g)
     order by a.id for update of a
 )
 update scheduled_actions a set

@@ -14,15 +14,13 @@ def columns(names: Iterable[str], rows: Sequence[Sequence[Any]]) -> dict[str, li
     return {name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
 
 
-def among(column: str, *statuses: str) -> str:
-    """That a row which is looked up by its key has one of these statuses.
+def checked(condition: str) -> str:
+    """A condition on rows that are looked up by their keys, put so that nothing else finds them by it.
 
-    Said so that no partial index of a status can serve the look-up. What was empty at the last `analyze` is
-    empty for the planner, and it would rather read all of such an index than a few keys: in a flood that is
-    every waiting row for each batch.
+    A status that nobody was in at the last `analyze` is rare for the planner: it would rather read all of a
+    partial index, or a small table, than a few keys. In a flood that is every waiting row for each batch.
     """
-    listed = ", ".join(f"'{status}'" for status in statuses)
-    return f"{column} || '' in ({listed})"
+    return f"case when {condition} then true else false end"
 
 
 def by_key(table: str, key: str) -> str:

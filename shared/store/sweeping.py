@@ -14,7 +14,7 @@ from sqlalchemy.types import Interval
 
 from shared.jobs import SENDS, TIMEOUTS
 from shared.store.database import AsyncConnection
-from shared.store.sets import among, columns
+from shared.store.sets import checked, columns
 
 Cursor = tuple[UUID, UUID, datetime, UUID]
 """Where a page ended: tenant, lane (of deliveries: nothing), time, id."""
@@ -76,7 +76,7 @@ unnest(cast(:tenant_id as uuid[]), cast(:id as uuid[]), cast(:g as int[])) as wa
 _LOST = text(f"""
 with locked as (
     select a.tenant_id, a.id, a.g from {_CLAIMS} join scheduled_actions a using (tenant_id, id)
-    where {among("a.status", "submitting")} and a.g = wanted.g
+    where {checked("a.status = 'submitting'")} and a.g = wanted.g
     order by a.id for update of a
 ), ended as (
     update attempts t set ended_at = now(), outcome = 'unknown', reason = 'worker_lost'
@@ -94,7 +94,7 @@ with locked as (
     select a.tenant_id, a.id from {_CLAIMS}
     join scheduled_actions a using (tenant_id, id)
     join tenants t on t.id = a.tenant_id
-    where {among("a.status", "unknown")} and a.g = wanted.g and t.unknown_policy = 'fail'
+    where {checked("a.status = 'unknown'")} and a.g = wanted.g and t.unknown_policy = 'fail'
     order by a.id for update of a
 )
 update scheduled_actions a set status = 'failed', status_at = now(), reason = 'unconfirmed'
@@ -102,15 +102,14 @@ from locked where a.tenant_id = locked.tenant_id and a.id = locked.id
 returning a.tenant_id, a.id, a.visit_id, a.status, a.reason
 """)
 
-# The state is compared as `among` does.
-_LOCKED_DELIVERIES = """
+_LOCKED_DELIVERIES = f"""
     select d.tenant_id, d.id, d.received_at, wanted.reason
     from unnest(
         cast(:tenant_id as uuid[]), cast(:id as uuid[]), cast(:g as int[]),
         cast(:received_at as timestamptz[]), cast(:reason as text[])
     ) as wanted (tenant_id, id, g, received_at, reason)
     join deliveries d using (tenant_id, id, received_at)
-    where d.state || '' = :state and d.g = wanted.g
+    where {checked("d.state = :state")} and d.g = wanted.g
     order by d.id for update of d
 """
 

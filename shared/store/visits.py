@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from shared.store.database import AsyncConnection
-from shared.store.sets import columns
+from shared.store.sets import checked, columns
 
 Key = tuple[UUID, UUID]
 """A row of a tenant: tenant id and id."""
@@ -191,8 +191,7 @@ with entered as (
 select pg_notify('{DUE_CHANNEL}', '') where exists (select 1 from entered where kind = 'send')
 """)
 
-# Still there, and said as `among` says a status: by its key, whatever the statistics are.
-_EXIT = text("""
+_EXIT = text(f"""
 with ended as (
     select e.tenant_id, e.id, leaving.exit, leaving.reason
     from unnest(
@@ -200,7 +199,7 @@ with ended as (
         cast(:exit as text[]), cast(:reason as text[])
     ) as leaving (tenant_id, id, exit, reason)
     join enrollments e using (tenant_id, id)
-    where coalesce(e.exited_at, 'infinity') = 'infinity'
+    where {checked("e.exited_at is null")}
     order by e.id for update of e
 )
 update enrollments e set
