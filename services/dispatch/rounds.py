@@ -50,7 +50,7 @@ class Round:
             queue=self._queue,
             rows=self._settings.page,
             lanes=self._settings.page,
-            per_lane=self._settings.per_tenant,
+            per_tenant=self._settings.per_tenant,
             most=self._settings.ahead_max,
             usual=self._usual,
             ahead=ahead,

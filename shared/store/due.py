@@ -20,7 +20,7 @@ Lane = tuple[UUID, UUID]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """How much to take: at most `rows`, of `lanes` lanes after the lane `after`, `per_lane` × weight of each.
+    """How much to take: at most `rows`, of `lanes` lanes after `after`, `per_tenant` × weight of each tenant.
 
     `ahead` is how many rows of a lane may be enqueued at once, where it is not what is `usual` on its
     channel; never more than `most`.
@@ -30,7 +30,7 @@ class Page:
     queue: str
     rows: int
     lanes: int
-    per_lane: int
+    per_tenant: int
     most: int
     usual: Mapping[str, int]
     ahead: Mapping[Lane, int]
@@ -41,7 +41,7 @@ class Page:
 class Taken:
     """The ids taken, and the last lane looked at; None when no lane was left out.
 
-    `full`: the page, or what a lane may have of it, was used up, so there may be more.
+    `full`: the page, or what a tenant or a lane may have of it, was used up, so there may be more.
     """
 
     rows: Sequence[tuple[UUID, UUID]]
@@ -49,27 +49,31 @@ class Taken:
     full: bool
 
 
-# A loose index scan: one probe a lane, however many rows each has.
+# A loose index scan: one probe a lane, however many rows each has; with the time of its first.
 _LANES = """
 with recursive lanes as (
     (
-        select tenant_id, lane_id, 1 as n from scheduled_actions
+        select tenant_id, lane_id, due_at, 1 as n from scheduled_actions
         where status = 'pending' and kind = :kind
             and (tenant_id, lane_id) > (cast(:after_tenant as uuid), cast(:after_lane as uuid))
-        order by tenant_id, lane_id limit 1
+        order by tenant_id, lane_id, due_at limit 1
     )
     union all
-    select next.tenant_id, next.lane_id, lanes.n + 1
+    select next.tenant_id, next.lane_id, next.due_at, lanes.n + 1
     from lanes cross join lateral (
-        select tenant_id, lane_id from scheduled_actions
+        select tenant_id, lane_id, due_at from scheduled_actions
         where status = 'pending' and kind = :kind
             and (tenant_id, lane_id) > (lanes.tenant_id, lanes.lane_id)
-        order by tenant_id, lane_id limit 1
+        order by tenant_id, lane_id, due_at limit 1
     ) next
     where lanes.n < :lanes
 )
 """
 
+# How many times its share of a page may be looked at of a lane, in case that others have less than theirs.
+_SLACK = 2
+
+# Lanes of a tenant share what it may have; no more rows are looked at than a few times those of a page.
 _PAGE = text(f"""
 {_LANES}, ahead as (
     select * from unnest(
@@ -86,7 +90,7 @@ _PAGE = text(f"""
     left join ahead using (tenant_id, lane_id)
     left join senders s on s.tenant_id = lanes.tenant_id and s.id = lanes.lane_id
     left join usual on usual.channel = s.channel
-    where not exists (
+    where lanes.due_at <= now() and not exists (
         select 1 from pauses p
         where (p.queue is null or p.queue = :queue) and (p.tenant_id is null or p.tenant_id = lanes.tenant_id)
     ) and not exists (
@@ -94,9 +98,9 @@ _PAGE = text(f"""
         where k.tenant_id = s.tenant_id and k.channel = s.channel
             and (k.sender_id is null or k.sender_id = s.id) and (k.until is null or k.until > now())
     )
-), picked as (
-    select due.tenant_id, due.id, row_number() over (order by due.nth / lanes.weight, due.due_at) as place,
-        due.nth = :per_lane * lanes.weight as "full"
+), free as (
+    select
+        lanes.*, lanes.rows - enqueued.rows as room, count(*) over (partition by tenant_id) as siblings
     from allowed lanes
     cross join lateral (
         select count(*) as rows from (
@@ -106,14 +110,31 @@ _PAGE = text(f"""
             limit lanes.rows
         ) y
     ) enqueued
+    where lanes.rows > enqueued.rows
+), shared as (
+    select
+        free.*, :per_tenant * weight as share,
+        ceil(least(
+            :per_tenant * weight, {_SLACK} * :rows * weight / sum(cast(weight as float8) / siblings) over ()
+        ) * {_SLACK} / siblings) as most
+    from free
+), due as (
+    select
+        lanes.tenant_id, due.id, due.due_at, lanes.weight, lanes.share, due.nth = lanes.most as "full",
+        row_number() over (partition by lanes.tenant_id order by due.nth, due.due_at) as turn
+    from shared lanes
     cross join lateral (
-        select a.tenant_id, a.id, a.due_at, row_number() over (order by a.due_at) as nth
+        select a.id, a.due_at, row_number() over (order by a.due_at) as nth
         from scheduled_actions a
         where a.status = 'pending' and a.kind = :kind and a.due_at <= now()
             and a.tenant_id = lanes.tenant_id and a.lane_id = lanes.lane_id
         order by a.due_at
-        limit greatest(0, least(:per_lane * lanes.weight, lanes.rows - enqueued.rows))
+        limit least(lanes.room, lanes.share, lanes.most)
     ) due
+), picked as (
+    select tenant_id, id, row_number() over (order by turn / weight, due_at) as place,
+        "full" or turn = share as "full"
+    from due where turn <= share
 )
 select
     coalesce((select array_agg(tenant_id) from (select * from picked where place <= :rows) p), '{{}}'),
@@ -138,7 +159,7 @@ async def page(connection: AsyncConnection, page: Page) -> Taken:
                 "queue": page.queue,
                 "rows": page.rows,
                 "lanes": page.lanes,
-                "per_lane": page.per_lane,
+                "per_tenant": page.per_tenant,
                 "most": page.most,
                 "after_tenant": after[0],
                 "after_lane": after[1],

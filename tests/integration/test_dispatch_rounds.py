@@ -94,6 +94,33 @@ async def test_a_tenant_of_weight_two_gets_twice_the_rows_of_a_page(
     assert taken[1] in (19, 20, 21)
 
 
+async def test_a_tenant_of_many_senders_gets_no_more_of_a_page_than_one_of_one(
+    database: Database, valkey_url: str
+) -> None:
+    many, one = [await World.create(database, HELLO, contacts=40) for _ in range(2)]
+    await many.enrol()
+    await one.enrol()
+    await many.run(
+        "insert into senders (tenant_id, id, provider_account_id, channel, address)"
+        " select tenant_id, gen_random_uuid(), provider_account_id, 'email', n::text"
+        " from senders, generate_series(1, 7) n where tenant_id = :t and channel = 'email'"
+    )
+    await many.run(
+        "update scheduled_actions a set sender_id = s.id from ("
+        "  select id, row_number() over () - 1 as n from senders where tenant_id = :t and channel = 'email'"
+        ") s, (select id, row_number() over () % 8 as n from scheduled_actions where tenant_id = :t) x"
+        " where a.tenant_id = :t and a.id = x.id and s.n = x.n"
+    )
+    settings = DispatchSettings(page=30, per_tenant=20)
+    async with dispatching(database, valkey_url, dispatch=settings) as dispatch:
+        assert await dispatch.rounds.send() is True
+        taken = [Counter(row["status"] for row in await world.actions()) for world in (many, one)]
+        assert taken == [{"enqueued": 15, "pending": 25}] * 2
+        await dispatch.send_round()
+    for world in (many, one):
+        assert {row["status"] for row in await world.actions()} == {"enqueued"}
+
+
 async def test_two_dispatchers_take_every_row_once(database: Database, valkey_url: str) -> None:
     world = await World.create(database, HELLO, contacts=60)
     await world.enrol()
