@@ -16,7 +16,7 @@ demo: $(STAMP) ## run campaigns end to end under faults and check the books (ARG
 test: $(STAMP) ## every test that runs on this machine in minutes
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not e2e and not browser" $(ARGS)
 
-model: $(STAMP) ## the long model run: 100,000 steps and a table of what they did
+model: $(STAMP) ## the long model run: 100,000 steps, a table of what they did, and whether it was enough
 	@$(BIN)/python -m tests.model $(ARGS)
 
 faults: $(STAMP) ## faults planted in the engine and the services: the model and the demo's verdict find each

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from shared.redis.embedded import EmbeddedValkey
-from tests.model.books import COVERAGE
+from tests.model.coverage import LONG, shortfalls, table
 from tests.model.test_engine import check
 
 
@@ -33,15 +33,8 @@ def main() -> None:
             asyncio.run(server.stop())
     sys.stdout.write(table())
     sys.stdout.write(f"{steps} steps, 0 divergences, {time.monotonic() - began:.0f} s\n")
-
-
-def table() -> str:
-    """Transition × outcome, counted."""
-    rows = [
-        f"{transition:18} {outcome:24} {times:8}\n"
-        for (transition, outcome), times in sorted(COVERAGE.items())
-    ]
-    return "".join(rows)
+    if steps >= LONG and (found := shortfalls()):
+        sys.exit("\n".join(("Not enough of everything:", *found)))
 
 
 if __name__ == "__main__":

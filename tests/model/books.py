@@ -1,14 +1,16 @@
 """The dict model: what the engine should hold, as plain Python, and what must be true of its answers."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from shared.jobs import JobState
-from shared.queue.types import ClaimedJob, SubjectConfig
+from shared.queue.types import ClaimedJob, SubjectConfig, Window
 
 NEWEST_VERSION = 1
 DAY_MS = 86_400_000
+TENANTS = ("a", "b", "c")
+LANES = ("a/email/s1", "a/email/s2", "a/sms/s3", "b/email/s4", "c")
 
 
 @dataclass
@@ -40,33 +42,72 @@ class Job:
 
 @dataclass
 class Charged:
-    """A charge in one window; `kept` is what was not given back."""
+    """A charge in one window: whose, and what was not given back."""
 
     at: int
     kept: int
+    claimed: ClaimedJob
 
 
 @dataclass
 class Log:
-    """One window of one subject: every charge, and what the oldest-first rule of refunds leaves."""
+    """One window of one subject: every charge under it, and the bins that they are counted in."""
 
+    length: int
     limit: int
     charges: list[Charged] = field(default_factory=list)
-    counted: list[Charged] = field(default_factory=list)
-    highest: list[tuple[int, int]] = field(default_factory=list)
+    bins: list[tuple[int, int]] = field(default_factory=list)
+    start: int = 0
+    limits: list[tuple[int, int]] = field(default_factory=list)
+    dormant: bool = False
 
-    def give_back(self, at: int, cost: int) -> None:
-        charge = next(each for each in self.charges if each.at == at and each.kept >= cost)
-        charge.kept -= cost
-        left = cost
-        for each in self.counted:
-            back = min(left, each.kept)
-            each.kept, left = each.kept - back, left - back
+    def alive(self, now: int) -> list[tuple[int, int]]:
+        return [(last, cost) for last, cost in self.bins if last + self.length > now]
+
+    def count(self, at: int, cost: int) -> None:
+        """A charge joins the open bin for a 64th of the window, else opens one."""
+        if self.bins and at - self.start < self.length / 64:
+            last, counted = self.bins.pop()
+            self.bins.append((max(at, last), counted + cost))
+        else:
+            self.bins.append((at, cost))
+            self.start = at
+
+    def give_back(self, claimed: ClaimedJob, now: int) -> None:
+        """Out of the oldest bins, if the window knew of the charge and is longer than its age."""
+        mine = [each for each in self.charges if each.claimed is claimed]
+        if not mine or self.length <= now - claimed.claimed_ms:
+            return
+        mine[0].kept, left = 0, claimed.cost
+        bins = self.alive(now)
+        while left and bins:
+            last, counted = bins.pop(0)
+            if counted > left:
+                bins.insert(0, (last, counted - left))
+            left -= min(left, counted)
+        self.bins = bins
+
+    def over(self, now: int) -> list[str]:
+        """Rolling windows that end with one of the latest charges, and hold more than was ever allowed."""
+        found = []
+        for end in {each.at for each in self.charges if each.at > now - self.length}:
+            begin = end - self.length
+            bound = max(
+                [limit for at, limit in self.limits if at <= begin][-1:]
+                + [limit for at, limit in self.limits if at > begin]
+            )
+            used = sum(each.kept for each in self.charges if begin < each.at <= end)
+            if used > bound:
+                found.append(f"{used} in {self.length} ms, over {bound}")
+        return found
 
 
 def subjects_of(lane: str) -> list[str]:
     parts = lane.split("/")
     return [parts[0], "/".join(parts[:2]), lane] if len(parts) == 3 else [lane]
+
+
+SUBJECTS = tuple(sorted({subject for lane in LANES for subject in subjects_of(lane)}))
 
 
 class Books:
@@ -81,6 +122,9 @@ class Books:
         self.configs: dict[str, SubjectConfig] = {}
         self.logs: dict[tuple[str, int], Log] = {}
         self.holding: dict[str, set[str]] = defaultdict(set)
+        self.outside: dict[str, dict[str, int]] = defaultdict(dict)
+        self.tags: dict[str, float] = {}
+        self.vtime = 0.0
         self.loose: set[str] = set()
         self.paused = False
         self.epoch = 0
@@ -141,96 +185,106 @@ class Books:
     def config(self, subject: str) -> SubjectConfig:
         return self.configs.get(subject, SubjectConfig(subject))
 
+    def windows(self, subject: str) -> tuple[Window, ...] | None:
+        """A subject's own, else its channel's."""
+        own, parts = self.config(subject).windows, subject.split("/")
+        return self.config(f"*/{parts[1]}").windows if own is None and len(parts) > 1 else own
+
     def configure(self, config: SubjectConfig, now: int) -> None:
         self.configs[config.subject] = config
-        wanted = {int(w.length.total_seconds() * 1000): w.limit for w in config.windows or ()}
-        for subject, length in [key for key in self.logs if key[0] == config.subject]:
-            if length not in wanted:
-                del self.logs[subject, length]
-        for length, limit in wanted.items():
-            log = self.logs.setdefault((config.subject, length), Log(limit))
-            log.limit = limit
-            log.highest.append((now, limit))
+        channel = config.subject.removeprefix("*")
+        for subject in SUBJECTS:
+            if subject == config.subject or (channel != config.subject and channel in subject):
+                self.limit(subject, now)
 
-    def logs_of(self, lane: str) -> Iterator[tuple[str, int, Log]]:
+    def limit(self, subject: str, now: int) -> None:
+        windows = self.windows(subject)
+        wanted = {int(each.length.total_seconds() * 1000): each.limit for each in windows or ()}
+        for (name, length), log in list(self.logs.items()):
+            if name == subject and windows is None:
+                del self.logs[name, length]
+            elif name == subject:
+                # The engine drops it with the next charge, which it would not know of.
+                log.dormant = length not in wanted
+        for length, most in wanted.items():
+            log = self.logs.setdefault((subject, length), Log(length, most))
+            log.limit = most
+            log.limits.append((now, most))
+
+    def wake(self, lane: str) -> None:
+        """What is charged or given back now, the windows that are not in force will not know."""
         for subject in subjects_of(lane):
-            for (name, length), log in self.logs.items():
+            for name, length in [key for key, log in self.logs.items() if log.dormant]:
                 if name == subject:
-                    yield name, length, log
+                    del self.logs[name, length]
 
-    def charge(self, job: Job, now: int) -> None:
-        for _, _, log in self.logs_of(job.lane):
-            log.charges.append(Charged(now, job.cost))
-            log.counted.append(Charged(now, job.cost))
+    def logs_of(self, lane: str) -> Iterator[Log]:
+        for subject in subjects_of(lane):
+            yield from (log for (name, _), log in self.logs.items() if name == subject and not log.dormant)
+
+    def charge(self, job: Job, claimed: ClaimedJob, now: int) -> None:
+        self.wake(job.lane)
+        for log in self.logs_of(job.lane):
+            log.bins = log.alive(now)
+            log.count(now, job.cost)
+            log.charges.append(Charged(now, job.cost, claimed))
         for subject in subjects_of(job.lane):
             if self.config(subject).cap is not None:
                 self.holding[subject].add(job.id)
+
+    def free(self, subject: str, now: int) -> float:
+        """Free slots under a cap."""
+        cap = self.config(subject).cap
+        others = [each for each in self.outside[subject].values() if each > now]
+        return float("inf") if cap is None else cap - len(self.holding[subject]) - len(others)
 
     def release_slots(self, job: Job) -> None:
         for subject in subjects_of(job.lane):
             self.holding[subject].discard(job.id)
 
-    def refund(self, job: Job, claimed_ms: int, now: int) -> None:
-        for _, length, log in self.logs_of(job.lane):
-            if length > now - claimed_ms and any(
-                each.at == claimed_ms and each.kept >= job.cost for each in log.charges
-            ):
-                log.give_back(claimed_ms, job.cost)
+    def refund(self, job: Job, claimed: ClaimedJob, now: int) -> None:
+        self.wake(job.lane)
+        for log in self.logs_of(job.lane):
+            log.give_back(claimed, now)
 
     def attempts(self) -> list[tuple[int, str, int]]:
-        """What Postgres would seed: time, subject and cost of what was not given back, each subject once."""
-        longest: dict[str, tuple[int, Log]] = {}
-        for (subject, length), log in self.logs.items():
-            if subject not in longest or length > longest[subject][0]:
-                longest[subject] = (length, log)
-        return sorted(
-            (each.at, subject, each.kept)
-            for subject, (_, log) in longest.items()
-            for each in log.charges
-            if each.kept
-        )
+        """What Postgres would seed: time, subject and cost of what was not given back."""
+        found: dict[tuple[str, int], tuple[int, str, int]] = {}
+        for (subject, _), log in self.logs.items():
+            for each in log.charges:
+                key = (subject, id(each.claimed))
+                kept = min(each.kept, found[key][2]) if key in found else each.kept
+                found[key] = (each.at, subject, kept)
+        return sorted(each for each in found.values() if each[2])
 
-    def reseed(self) -> None:
+    def reseed(self, attempts: Iterable[tuple[int, str, int]], now: int) -> None:
+        self.logs = {key: log for key, log in self.logs.items() if not log.dormant}
         for log in self.logs.values():
-            log.counted = [Charged(each.at, each.kept) for each in log.charges if each.kept]
+            log.bins, log.start = [], 0
+        for at, subject, cost in attempts:
+            for (name, length), log in self.logs.items():
+                if name == subject and at + length > now:
+                    log.count(at, cost)
 
     # --- what must be true
 
     def over_limit(self, now: int) -> list[str]:
-        found = []
-        for (subject, length), log in self.logs.items():
-            before = [limit for at, limit in log.highest if at <= now - length][-1:]
-            bound = max(before + [limit for at, limit in log.highest if at > now - length])
-            used = sum(each.kept for each in log.charges if each.at > now - length)
-            if used > bound:
-                found.append(f"{subject}: {used} in {length} ms, over {bound}")
-        return found
+        return [f"{subject}: {each}" for (subject, _), log in self.logs.items() for each in log.over(now)]
 
-    def over_cap(self, taken: Iterable[Job]) -> list[str]:
+    def over_cap(self, taken: Iterable[Job], now: int) -> list[str]:
         return [
-            f"{subject}: {len(self.holding[subject])} at once, over {cap}"
+            f"{subject}: more at once than its cap"
             for job in taken
             for subject in subjects_of(job.lane)
-            if (cap := self.config(subject).cap) is not None and len(self.holding[subject]) > cap
+            if self.free(subject, now) < 0
         ]
 
     def may_start(self, job: Job, now: int) -> bool:
         """Whether nothing at all keeps a waiting job from starting."""
         for subject in subjects_of(job.lane):
             config = self.config(subject)
-            if config.paused or config.closed_until_ms > now:
+            if config.paused or config.closed_until_ms > now or self.free(subject, now) < 1:
                 return False
-            if config.cap is not None and len(self.holding[subject]) >= config.cap:
-                return False
-        for _, length, log in self.logs_of(job.lane):
-            # A bin may be counted for a 64th longer than its charges.
-            since = now - length - length // 64 - 1
-            if sum(each.kept for each in log.counted if each.at > since) + job.cost > log.limit:
-                return False
-        return True
-
-
-COVERAGE: Counter[tuple[str, str]] = Counter()
-"""Transition and outcome, counted over a whole run."""
-
-STEP = ("step", "compared")
+        return all(
+            sum(cost for _, cost in log.alive(now)) + job.cost <= log.limit for log in self.logs_of(job.lane)
+        )

@@ -1,7 +1,8 @@
 """The engine against the dict model: random transitions on a real server, compared after every step."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections import Counter
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import pairwise
@@ -24,13 +25,25 @@ from shared.queue.types import (
     NewJob,
     Settled,
     Settlement,
+    Slot,
     SubjectConfig,
     Verdict,
     Window,
 )
 from shared.redis.client import connect
 from shared.settings import RedisSettings
-from tests.model.books import COVERAGE, DAY_MS, NEWEST_VERSION, STEP, Books, Job, subjects_of
+from tests.model.agreement import differences, shares, whole
+from tests.model.books import (
+    DAY_MS,
+    LANES,
+    NEWEST_VERSION,
+    SUBJECTS,
+    TENANTS,
+    Books,
+    Job,
+    subjects_of,
+)
+from tests.model.coverage import COVERAGE, STEP, saw
 
 T = TypeVar("T")
 
@@ -47,9 +60,6 @@ SPEC = QueueSpec(
 )
 TTL = 60_000
 LEASE = 10_000
-TENANTS = ("a", "b", "c")
-LANES = ("a/email/s1", "a/email/s2", "a/sms/s3", "b/email/s4", "c")
-SUBJECTS = tuple(sorted({subject for lane in LANES for subject in subjects_of(lane)}))
 IDS = tuple(f"send:{number}" for number in range(120))
 VERDICTS = tuple(Verdict)
 
@@ -69,13 +79,15 @@ LIMITS = (
     SubjectConfig("a/email", (Window(timedelta(seconds=20), 4), Window(timedelta(seconds=100), 7))),
     SubjectConfig("a/email/s1", (Window(timedelta(seconds=20), 3),), cap=3),
     SubjectConfig("b/email/s4", (Window(timedelta(seconds=100), 5),)),
+    SubjectConfig("b", weight=3),
     SubjectConfig("c", cap=2),
+    SubjectConfig("*/sms", (Window(timedelta(seconds=20), 3),)),
 )
 """What is in force from the start, so that most claims meet a limit."""
 
 configs = st.builds(
     SubjectConfig,
-    subjects,
+    subjects | st.just("*/sms"),
     windows=windows,
     cap=st.none() | st.integers(1, 3),
     weight=st.integers(1, 4),
@@ -126,11 +138,8 @@ PREFILL = tuple(
 )
 """A queue at work, so that short histories are worth something too."""
 
+sometimes = st.sampled_from([False, False, True])
 rarely = st.sampled_from([False] * 9 + [True])
-
-
-def saw(transition: str, outcome: object) -> None:
-    COVERAGE[transition, str(outcome)] += 1
 
 
 class EngineMachine(RuleBasedStateMachine):
@@ -149,6 +158,7 @@ class EngineMachine(RuleBasedStateMachine):
         )
         self.books = [Books() for _ in range(self.partitions)]
         self.old: list[tuple[int, ClaimedJob]] = []
+        self.used: set[str] = set()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(work)
@@ -157,6 +167,19 @@ class EngineMachine(RuleBasedStateMachine):
         self.run(self.redis.aclose())
         self.run(self.redis.connection_pool.disconnect())
         self.loop.close()
+
+    def agrees(self, partition: int, got: Iterable[ClaimedJob] = (), *, full: bool = False) -> None:
+        """Lanes, caps, windows and the fair queue are as the model says, after a claim got these jobs."""
+        books = self.books[partition]
+        now = self.server_now(partition)
+        found = self.run(whole(self.redis, self.queue._key(partition, ""), now))
+        served = Counter(job.lane.partition("/")[0] for job in got)
+        wrong = [*shares(books, found, served, full=full), *differences(books, found, now)]
+        assert wrong == [], "\n".join(wrong)
+
+    def places(self, subject: str) -> list[int]:
+        """Where a subject is in force: a channel's in every partition."""
+        return list(range(self.partitions)) if subject.startswith("*") else [self.at(subject)[0]]
 
     def at(self, lane: str) -> tuple[int, Books]:
         partition = self.queue.partition_of(lane.partition("/")[0])
@@ -184,9 +207,7 @@ class EngineMachine(RuleBasedStateMachine):
         for partition in range(self.partitions):
             self.open_anew(partition)
         for config in LIMITS:
-            partition, books = self.at(config.subject)
-            self.run(self.queue.configure(partition, [config]))
-            books.configure(config, self.now)
+            self.put_in_force(config)
         self.enqueue(list(PREFILL))
         for partition in range(self.partitions):
             self.claim(partition, 4)
@@ -204,8 +225,10 @@ class EngineMachine(RuleBasedStateMachine):
         ]
         jobs = [draft.job(self.server_now(self.at(draft.lane)[0])) for draft in mine]
         for draft, job, word in zip(mine, jobs, self.run(self.queue.enqueue(jobs)), strict=True):
-            saw("enqueue", word)
             _, books = self.at(job.lane)
+            again = word is Enqueued.CREATED and job.id in self.used
+            saw("enqueue", "created again" if again else word)
+            self.used.add(job.id)
             self.enqueued(books, draft, job, word)
 
     def enqueued(self, books: Books, draft: Draft, job: NewJob, word: Enqueued) -> None:
@@ -241,7 +264,8 @@ class EngineMachine(RuleBasedStateMachine):
 
     def follow(self, partition: int, slots: int, claimed: Claimed, transition: str) -> None:
         books = self.books[partition]
-        saw(transition, claimed.status if claimed.status is not ClaimStatus.OK else bool(claimed.jobs))
+        found = "jobs" if claimed.jobs else "none"
+        saw(transition, found if claimed.status is ClaimStatus.OK else claimed.status)
         if not books.open:
             assert claimed.status is ClaimStatus.CLOSED
             return
@@ -258,7 +282,7 @@ class EngineMachine(RuleBasedStateMachine):
             self.doomed(books, seen.id, seen.reason, now)
         self.newer(partition, books, now)
         assert books.over_limit(now) == []
-        assert books.over_cap(taken) == []
+        assert books.over_cap(taken, now) == []
         if not claimed.more and len(claimed.jobs) < slots:
             idle = [
                 lane
@@ -267,6 +291,7 @@ class EngineMachine(RuleBasedStateMachine):
                 and books.may_start(books.jobs[books.line(lane)[0]], now)
             ]
             assert idle == [], f"lanes with work and room were not served: {idle}"
+        self.agrees(partition, claimed.jobs, full=len(claimed.jobs) == slots)
 
     def check_order(self, books: Books, claimed: Claimed) -> None:
         """In a lane, who comes first starts first; a job of a newer version steps aside."""
@@ -301,12 +326,12 @@ class EngineMachine(RuleBasedStateMachine):
         books.leaves_line(job)
         books.loose.discard(job.id)
         job.state, job.claimed, job.lease_ms, job.epoch = JobState.ACTIVE, got, now + LEASE, books.epoch
-        books.charge(job, now)
+        books.charge(job, got, now)
         return job
 
     def doomed(self, books: Books, job_id: str, reason: str, now: int) -> None:
         job = books.jobs[job_id]
-        saw("claim", f"doomed {reason}")
+        saw("reap" if reason == "stalled" else "claim", f"doomed {reason}")
         if job.state is JobState.WAITING:
             books.leaves_line(job)
         books.loose.discard(job_id)
@@ -316,7 +341,7 @@ class EngineMachine(RuleBasedStateMachine):
             case "version":
                 assert job.version > NEWEST_VERSION and now - job.newer_since >= DAY_MS
             case "cost":
-                assert any(job.cost > log.limit for _, _, log in books.logs_of(job.lane))
+                assert any(job.cost > log.limit for log in books.logs_of(job.lane))
             case "stalled":
                 assert job.stalls >= SPEC.max_stalls
             case other:
@@ -342,9 +367,9 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(
         partition=st.integers(0, 2),
         verdicts=st.lists(st.sampled_from(VERDICTS), min_size=1, max_size=4),
-        stale=st.sampled_from([False, False, False, True]),
+        stale=st.booleans(),
         refund=st.sampled_from([None, None, True, False]),
-        slots=st.sampled_from([0, 0, 3]),
+        slots=st.sampled_from([0, 3]),
         close=st.sampled_from([False, False, False, False, True]),
         data=st.data(),
     )
@@ -444,7 +469,7 @@ class EngineMachine(RuleBasedStateMachine):
         self.old = [*self.old[-20:], (self.queue.partition_of(job.tenant), settlement.job)]
         gives_back = verdict in (Verdict.RELEASED, Verdict.DEFERRED, Verdict.HELD, Verdict.SKIPPED)
         if settlement.refund if settlement.refund is not None else gives_back:
-            books.refund(job, settlement.job.claimed_ms, now)
+            books.refund(job, settlement.job, now)
         books.release_slots(job)
         if settlement.close is not None:
             subject, until = settlement.close
@@ -527,6 +552,72 @@ class EngineMachine(RuleBasedStateMachine):
                 kept.remove(job_id)
                 books.forget(job_id)
 
+    # --- what takes several steps, and would seldom come about by chance
+
+    @rule(draft=drafts)
+    def hurry(self, draft: Draft) -> None:
+        """An operator does not wait for a delayed job's time."""
+        self.enqueue([replace(draft, delay=40_000)])
+        partition, _ = self.at(draft.lane)
+        self.promoted(partition, [draft.id])
+
+    @rule(draft=drafts, other=st.booleans(), data=st.data())
+    def come_again(self, draft: Draft, other: bool, data: st.DataObject) -> None:
+        """A producer sends what it sent before, or something else under the same id, when the job is gone."""
+        _, books = self.at(draft.lane)
+        gone = sorted(books.remembered.keys() - {job_id for each in self.books for job_id in each.jobs})
+        if gone:
+            job_id = data.draw(st.sampled_from(gone))
+            payload, _ = books.remembered[job_id]
+            self.enqueue([replace(draft, id=job_id, payload=b"[]" if other else payload)])
+
+    @rule(partition=st.integers(0, 2), slots=st.integers(1, 3), verdict=st.sampled_from(VERDICTS))
+    def outlive_an_opening(self, partition: int, slots: int, verdict: Verdict) -> None:
+        """A worker settles what it claimed before its partition was opened anew."""
+        partition %= self.partitions
+        self.claim(partition, slots)
+        held = [job.claimed for job in self.books[partition].jobs.values() if job.claimed is not None][:2]
+        self.open_anew(partition)
+        self.end(partition, held, [verdict] * 2, None, 0, close=False)
+
+    @rule(partition=st.integers(0, 2), slots=st.integers(1, 4))
+    def stall(self, partition: int, slots: int) -> None:
+        """A worker dies with its jobs."""
+        self.claim(partition, slots)
+        self.now += LEASE + 1_000
+        self.reap(partition)
+
+    @rule(partition=st.integers(0, 2), slots=st.integers(1, 3))
+    def fail_and_retry(self, partition: int, slots: int) -> None:
+        """An operator sees jobs fail, and lets them run again."""
+        self.work(partition, slots, Verdict.FAILED, 0, None)
+        partition %= self.partitions
+        self.retried(partition, self.books[partition].failed[:2], True)
+
+    @rule(partition=st.integers(0, 2), slots=st.integers(1, 3))
+    def pause_at_work(self, partition: int, slots: int) -> None:
+        """What runs when a queue is paused ends, and is followed by nothing."""
+        partition %= self.partitions
+        books = self.books[partition]
+        self.claim(partition, slots)
+        self.run(self.queue.pause(partition))
+        books.paused = True
+        saw("pause", "queue")
+        held = [job.claimed for job in books.jobs.values() if job.claimed is not None][:2]
+        self.end(partition, held, [Verdict.COMPLETED] * 2, None, slots, close=False)
+        self.run(self.queue.resume(partition))
+        books.paused = False
+        saw("resume", "queue")
+
+    @rule(draft=drafts, rarely=rarely)
+    def wait_a_day_for_a_newer_worker(self, draft: Draft, rarely: bool) -> None:
+        if rarely:
+            self.enqueue([replace(draft, version=2, delay=0)])
+            partition, _ = self.at(draft.lane)
+            self.claim(partition, 6)
+            self.now += DAY_MS
+            self.claim(partition, 6)
+
     # --- operators
 
     def some(self, data: st.DataObject, likely: list[str]) -> list[str]:
@@ -537,8 +628,10 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(partition=st.integers(0, 2), data=st.data())
     def promote(self, partition: int, data: st.DataObject) -> None:
         partition %= self.partitions
+        self.promoted(partition, self.some(data, self.books[partition].ids(JobState.DELAYED)))
+
+    def promoted(self, partition: int, chosen: list[str]) -> None:
         books = self.books[partition]
-        chosen = self.some(data, books.ids(JobState.DELAYED))
         self.server_now(partition)
         delayed = [
             each for each in chosen if each in books.jobs and books.jobs[each].state is JobState.DELAYED
@@ -552,14 +645,16 @@ class EngineMachine(RuleBasedStateMachine):
     def retry(self, partition: int, by_age: bool, data: st.DataObject) -> None:
         partition %= self.partitions
         books = self.books[partition]
+        self.retried(partition, books.failed[:2] if by_age else self.some(data, books.failed), by_age)
+
+    def retried(self, partition: int, chosen: list[str], by_age: bool) -> None:
+        books = self.books[partition]
         self.server_now(partition)
-        if not by_age:
-            chosen = self.some(data, books.failed)
-            failed = [each for each in chosen if each in books.failed]
-            assert self.run(self.queue.retry(partition, chosen)) == failed
-        else:
-            failed = books.failed[:2]
+        failed = [each for each in chosen if each in books.failed]
+        if by_age:
             assert self.run(self.queue.retry_oldest(partition, 2)) == failed
+        else:
+            assert self.run(self.queue.retry(partition, chosen)) == failed
         saw("retry", "failed" if failed else "none")
         for job_id in failed:
             books.failed.remove(job_id)
@@ -594,21 +689,27 @@ class EngineMachine(RuleBasedStateMachine):
                 kept.remove(job.id)
         books.forget(job.id)
 
-    @rule(config=configs, closed=st.sampled_from([0, 0, 0, 12_000]), rarely=rarely)
-    def configure(self, config: SubjectConfig, closed: int, rarely: bool) -> None:
-        if not rarely:
+    @rule(config=configs, closed=st.sampled_from([0, 0, 0, 12_000]), now_and_then=sometimes)
+    def configure(self, config: SubjectConfig, closed: int, now_and_then: bool) -> None:
+        if not now_and_then:
             return
-        partition, books = self.at(config.subject)
-        now = self.server_now(partition)
+        if config.subject == "*/sms" and config.windows is None:
+            config = replace(config, windows=())  # a default is lifted, never unsaid
+        now = self.server_now(self.places(config.subject)[0])
         config = replace(config, closed_until_ms=now + closed if closed else 0)
-        self.run(self.queue.configure(partition, [config]))
         saw("configure", "closed" if closed else "paused" if config.paused else "open")
-        books.configure(config, now)
+        self.put_in_force(config)
+
+    def put_in_force(self, config: SubjectConfig) -> None:
+        for partition in self.places(config.subject):
+            now = self.server_now(partition)
+            self.run(self.queue.configure(partition, [config]))
+            self.books[partition].configure(config, now)
 
     @rule(
         partition=st.integers(0, 2),
         tenant=st.sampled_from(["", *TENANTS, *TENANTS]),
-        pause=st.sampled_from([True, False, False, False]),
+        pause=st.sampled_from([True, False, False]),
     )
     def pause_or_resume(self, partition: int, tenant: str, pause: bool) -> None:
         partition = self.queue.partition_of(tenant) if tenant else partition % self.partitions
@@ -623,10 +724,10 @@ class EngineMachine(RuleBasedStateMachine):
 
     # --- openings
 
-    @rule(partition=st.integers(0, 2), rarely=rarely)
-    def flush(self, partition: int, rarely: bool) -> None:
+    @rule(partition=st.integers(0, 2), often=st.booleans())
+    def flush(self, partition: int, often: bool) -> None:
         """Redis forgets a partition; Postgres does not forget what was attempted."""
-        if not rarely:
+        if not often:
             return
         partition %= self.partitions
         keys = self.run(self.redis.keys(self.queue._key(partition, "") + "*"))
@@ -637,14 +738,16 @@ class EngineMachine(RuleBasedStateMachine):
         fresh = Books()
         fresh.epoch = old.epoch
         fresh.logs, fresh.configs = old.logs, old.configs
+        for log in fresh.logs.values():
+            log.bins = []
         self.old += [(partition, job.claimed) for job in old.jobs.values() if job.claimed is not None]
         self.books[partition] = fresh
 
     @precondition(lambda self: not all(books.open for books in self.books))
-    @rule(data=st.data())
-    def open_closed(self, data: st.DataObject) -> None:
+    @rule(running=st.integers(0, 2), data=st.data())
+    def open_closed(self, running: int, data: st.DataObject) -> None:
         closed = [n for n, books in enumerate(self.books) if not books.open]
-        self.open_anew(data.draw(st.sampled_from(closed)))
+        self.open_anew(data.draw(st.sampled_from(closed)), running)
 
     @rule(partition=st.integers(0, 2), rarely=rarely)
     def open_again(self, partition: int, rarely: bool) -> None:
@@ -677,7 +780,7 @@ class EngineMachine(RuleBasedStateMachine):
             else:
                 raise AssertionError("an overtaken opening wrote")
 
-    def open_anew(self, partition: int) -> None:
+    def open_anew(self, partition: int, running: int = 0) -> None:
         books = self.books[partition]
         books.epoch += 1
         now = self.server_now(partition)
@@ -686,9 +789,16 @@ class EngineMachine(RuleBasedStateMachine):
         for config in books.configs.values():
             books.configure(config, now)
         self.run(self.queue.seed_configs(partition, books.epoch, list(books.configs.values())))
-        charges = [Charge(subject, at, cost) for at, subject, cost in books.attempts()]
+        attempts = books.attempts()
+        charges = [Charge(subject, at, cost) for at, subject, cost in attempts]
         self.run(self.queue.seed_charges(partition, books.epoch, charges))
-        books.reseed()
+        books.reseed(attempts, now)
+        slots = [
+            Slot(subject, f"sent:{n}", now + 8_000) for n in range(running) for subject in ("a/email", "c")
+        ]
+        self.run(self.queue.seed_slots(partition, books.epoch, slots))
+        for slot in slots:
+            books.outside[slot.subject][slot.id] = slot.ends_ms
         self.run(self.queue.open(partition, books.epoch))
         books.open = True
         saw("opening", "opened")
@@ -737,6 +847,11 @@ class EngineMachine(RuleBasedStateMachine):
             assert counts == type(counts)(**{state.value: len(books.ids(state)) for state in JobState}), (
                 partition
             )
+
+    @invariant()
+    def lanes_shares_and_limits_agree(self) -> None:
+        for partition in range(self.partitions):
+            self.agrees(partition)
 
     @invariant()
     def leases_agree(self) -> None:

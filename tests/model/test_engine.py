@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.model.books import COVERAGE, STEP
+from tests.model.coverage import COVERAGE, STEP
 from tests.model.machine import EngineMachine
 
 _STEPS_AN_EXAMPLE = 100

@@ -1,0 +1,79 @@
+"""What a run did: transition × outcome, and whether a long one did enough of each."""
+
+from collections import Counter
+
+LONG = 100_000
+"""Steps from which on a run must have done enough."""
+
+LEAST_EFFECTIVE = 1_000
+LEAST_OF_A_WORD = 50
+
+COVERAGE: Counter[tuple[str, str]] = Counter()
+"""Transition and outcome, counted over a whole run."""
+
+STEP = ("step", "compared")
+
+_VERDICTS = ("completed", "failed", "retry", "released", "deferred", "held", "skipped")
+
+EFFECTIVE: dict[str, set[str]] = {
+    "enqueue": {"created", "created again"},
+    "claim": {"jobs", "newer", *(f"doomed {reason}" for reason in ("cost", "expired", "version"))},
+    "settle": {f"{verdict} ok" for verdict in _VERDICTS},
+    "settle and claim": {"jobs"},
+    "extend": {"held"},
+    "reap": {"expired", "aged out", "doomed stalled"},
+    "promote": {"delayed"},
+    "retry": {"failed"},
+    "remove": {"removed"},
+    "pause": {"queue", "tenant"},
+    "resume": {"queue", "tenant"},
+    "configure": {"open", "paused", "closed"},
+    "opening": {"opened"},
+    "flush": {"done"},
+    "clock": {"back"},
+}
+"""By transition: the words of steps that changed something."""
+
+IDLE: dict[str, set[str]] = {
+    "enqueue": {"duplicate", "conflict"},
+    "claim": {"none", "closed", "paused"},
+    "settle": {f"{verdict} lease_lost" for verdict in _VERDICTS},
+    "settle and claim": {"none", "closed", "paused"},
+    "extend": {"lost"},
+    "reap": {"none", "closed"},
+    "promote": {"none"},
+    "retry": {"none"},
+    "remove": {"absent", "active"},
+    "opening": {"superseded"},
+}
+"""By transition: the words of steps that did not."""
+
+
+def saw(transition: str, outcome: object) -> None:
+    """Count a step, under a word that is listed above."""
+    assert str(outcome) in EFFECTIVE[transition] | IDLE.get(transition, set()), f"{transition}: {outcome}?"
+    COVERAGE[transition, str(outcome)] += 1
+
+
+def table() -> str:
+    """Transition × outcome, counted."""
+    rows = [
+        f"{transition:18} {outcome:24} {times:8}\n"
+        for (transition, outcome), times in sorted(COVERAGE.items())
+    ]
+    return "".join(rows)
+
+
+def shortfalls() -> list[str]:
+    """What a long run did not do often enough."""
+    found = []
+    for transition, words in EFFECTIVE.items():
+        times = sum(COVERAGE[transition, word] for word in words)
+        if times < LEAST_EFFECTIVE:
+            found.append(f"{transition}: {times} effective steps, fewer than {LEAST_EFFECTIVE}")
+        for word in sorted(words | IDLE.get(transition, set())):
+            if COVERAGE[transition, word] < LEAST_OF_A_WORD:
+                found.append(
+                    f"{transition}: {COVERAGE[transition, word]} × {word}, fewer than {LEAST_OF_A_WORD}"
+                )
+    return found
