@@ -261,3 +261,36 @@ async def test_limits_that_admit_nothing_fail_no_job_and_a_cost_over_every_limit
         assert (ids(claimed), [each.reason for each in claimed.doomed]) == (["good"], ["cost"])
         assert (await b.queue.counts(0)).waiting == 1
         assert replace(claimed, jobs=()).wake_ms == T0 + 60_000
+
+
+async def test_more_lanes_than_one_claim_brings_back_all_come_back(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        names = [f"job-{n}" for n in range(130)]
+        await b.queue.enqueue([job(each, f"a/email/{each}") for each in names])
+        await b.queue.pause(0, "a")
+        while (await b.queue.claim(0, 50)).more:
+            pass
+        assert len((await b.state())["held:a"]) == 130
+        await b.queue.resume(0, "a")
+        got = [each for _ in names for each in ids(await b.queue.claim(0, 1))]
+        assert sorted(got) == sorted(names)
+
+
+async def test_more_due_jobs_than_one_claim_promotes_all_come(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        names = [f"job-{n:02}" for n in range(60)]
+        await b.queue.enqueue([job(each, delay=timedelta(seconds=1)) for each in names])
+        b.clock.forward(seconds=1)
+        assert [each for _ in names for each in ids(await b.queue.claim(0, 1))] == names
+
+
+async def test_a_channels_default_that_changes_is_looked_at_by_every_lane_that_waits(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        await b.queue.configure(0, [limits("*/email", (60, 0))])
+        jobs = [job(f"job-{n}", f"tenant-{n}/email/s") for n in range(450)]
+        await b.queue.enqueue(jobs)
+        while (await b.queue.claim(0, 50)).more:
+            pass
+        assert len((await b.state())["parked"]) == 450
+        await b.queue.configure(0, [limits("*/email", (60, 1))])
+        assert sorted(await drained(b, 450)) == sorted(each.id for each in jobs)
