@@ -38,7 +38,7 @@ async def test_a_job_is_charged_in_every_window_of_its_tenants_channel_and_its_s
         }
 
 
-async def test_a_limited_lane_is_parked_until_there_is_room_and_costs_nothing_until_then(
+async def test_pain_10_a_limited_lane_is_parked_until_there_is_room_and_costs_nothing_until_then(
     valkey_url: str,
 ) -> None:
     async with bench(valkey_url) as b:
@@ -71,7 +71,7 @@ async def test_an_exhausted_email_limit_never_parks_sms(valkey_url: str) -> None
         assert Counter(each[:4] for each in got) == {"mail": 2, "text": 9}
 
 
-async def test_an_exhausted_sender_leaves_the_tenants_others_alone(valkey_url: str) -> None:
+async def test_pain_27_an_exhausted_sender_leaves_the_tenants_others_alone(valkey_url: str) -> None:
     async with bench(valkey_url) as b:
         await b.queue.configure(0, [limits("a/email/s", (60, 1)), limits("a/email", (60, 5))])
         await b.queue.enqueue([job(f"{s}-{n}", f"a/email/{s}") for n in range(9) for s in "st"])
@@ -140,7 +140,7 @@ async def test_a_charge_outlives_the_change_of_generations(valkey_url: str) -> N
         ]
 
 
-async def test_a_cap_holds_for_a_tenant_and_for_a_sender_and_a_settled_job_frees_its_slots(
+async def test_pain_12_a_cap_holds_for_a_tenant_and_for_a_sender_and_a_settled_job_frees_its_slots(
     valkey_url: str,
 ) -> None:
     async with bench(valkey_url) as b:

@@ -109,7 +109,7 @@ async def test_an_open_partition_is_not_opened_again(database: Database, valkey_
     assert await epochs(world) == {queue.name: [1] for queue in dispatch.queues}
 
 
-async def test_a_restart_closes_as_a_flush_does(
+async def test_pain_25_a_restart_closes_as_a_flush_does_and_what_was_lost_comes_back(
     database: Database, valkey: EmbeddedValkey, valkey_url: str
 ) -> None:
     world = await World.create(database, HELLO)

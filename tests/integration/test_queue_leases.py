@@ -73,7 +73,7 @@ async def test_reaping_frees_what_stalled_jobs_held_under_a_cap(valkey_url: str)
         assert len((await b.queue.claim(0, 9)).jobs) == 1
 
 
-async def test_finished_jobs_are_forgotten_by_age(valkey_url: str) -> None:
+async def test_pain_18_finished_jobs_are_forgotten_by_age(valkey_url: str) -> None:
     async with bench(valkey_url, replace(SPEC, keep_for=timedelta(hours=1))) as b:
         for verdict in (Verdict.COMPLETED, Verdict.FAILED):
             await b.queue.enqueue([job(f"{verdict}-old")])

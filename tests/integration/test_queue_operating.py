@@ -52,7 +52,7 @@ async def test_a_retried_job_waits_in_its_lane_with_all_its_attempts(valkey_url:
         assert [each.attempt for each in (await b.queue.claim(0, 9)).jobs] == [1, 1]
 
 
-async def test_bulk_retry_keeps_priority_and_lane(valkey_url: str) -> None:
+async def test_pain_13_bulk_retry_keeps_priority_and_lane(valkey_url: str) -> None:
     async with bench(valkey_url) as b:
         jobs = [job(f"job-{n}", f"a/email/{n}", priority=n) for n in range(2)]
         await b.queue.enqueue(jobs)
