@@ -235,6 +235,36 @@ async def test_rows_that_redis_did_not_take_for_sure_go_back_and_their_jobs_can_
     assert {row["id"]: row["due_at"] for row in rows} == before, "they keep their place in the lane"
 
 
+class Flushed(Queue):
+    """Redis is flushed when it has taken a page's first jobs, and takes the others."""
+
+    async def enqueue(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
+        taken = await super().enqueue(jobs[:2])
+        await self._redis.flushall()
+        return taken + await super().enqueue(jobs[2:])
+
+
+async def test_a_flush_during_enqueue_loses_no_send_and_lets_none_run_twice(
+    database: Database, valkey_url: str
+) -> None:
+    world = await World.create(database, HELLO, contacts=5)
+    await world.enrol()
+    async with dispatching(database, valkey_url, queue=Flushed) as dispatch:
+        await dispatch.open()
+        await dispatch.send_round()
+        assert (await dispatch.sends.counts(0)).waiting == 3, "two are lost, and no row says so"
+        await dispatch.open()
+        assert {(row["status"], row["g"]) for row in await world.actions()} == {("pending", 1)}
+    async with dispatching(database, valkey_url) as dispatch:
+        await dispatch.send_round()
+        jobs = {job.id for job in await dispatch.claim()}
+    actions = await world.actions()
+    assert {(row["status"], row["g"]) for row in actions} == {("enqueued", 1)}
+    # Those of before are still in line: their rows are of another generation, and they can do nothing.
+    assert {f"send:{row['id']}:1" for row in actions} <= jobs
+    assert len(jobs) == 8
+
+
 async def test_an_enrolment_is_noticed_at_once(database: Database, database_url: str) -> None:
     world = await World.create(database, HELLO)
     told = asyncio.Event()
