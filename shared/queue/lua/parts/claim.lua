@@ -39,8 +39,8 @@ local function claim(m, books, want)
   end
   local wake = math.min(delayed, parked)
   local more = c.free > 0 and (line or wake <= now)
-  -- Whoever is full hands on: work there is, or a time within the second after which an idle worker looks by itself.
-  if c.free == 0 and chain and (wake <= now + 1000 or anybody_waits()) then
+  -- Whoever is full hands on: work there is, or a time sooner than an idle worker looks by itself.
+  if c.free == 0 and (chain and (wake <= now or anybody_waits()) or want.chain and wake <= now + 1000) then
     nudge()
   end
   return {'ok', more and 'more' or 'done', wake < math.huge and wake or '', m.seq, c.taken, m.epoch, now}
