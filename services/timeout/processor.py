@@ -95,8 +95,10 @@ class Processor:
         for facts in firing:
             graph, found = graphs[_version(facts)], answers.get(facts.visit_id, ())
             visit = locked.get(facts.visit_id)
-            if visit is None or not visit.here or visit.id in leaving:
+            if visit is None or not visit.here:
                 decisions[facts] = Decision(Verdict.CANCEL, "moved_on")
+            elif visit.id in leaving:  # it is cancelled with the rest of its visit, if the first one fires
+                decisions[facts] = Decision(Verdict.WAIT, "behind", facts.now)
             elif any(answered(facts, answer, graph) for answer in found):
                 decisions[facts] = Decision(Verdict.CANCEL, "answered")
             else:

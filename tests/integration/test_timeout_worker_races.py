@@ -11,7 +11,7 @@ from services.timeout.processor import Processor
 from services.timeout.rules import FIRE
 from shared.campaigns import enrollments
 from shared.jobs import TimeoutResult
-from shared.store import sweeping
+from shared.store import sweeping, timeouts
 from shared.store.database import Database
 from shared.store.timeouts import TimeoutClaim
 from tests.journeys import TIMEOUTS, World, graph, mail_event, send, statements, to, wait
@@ -469,14 +469,36 @@ async def test_both_no_open_and_no_click_set_a_click_cancels_both(database: Data
     )
 
 
-async def test_of_two_timeouts_of_a_visit_in_one_set_only_the_first_fires(database: Database):
+@pytest.mark.parametrize(("first", "second"), [("no_open", "no_click"), ("no_click", "no_open")])
+async def test_of_two_timeouts_of_a_visit_in_one_set_only_the_first_fires(
+    database: Database, first: str, second: str
+):
     waiting = await Waiting.create(database, BOTH)
-    no_click = await waiting.timeout("no_click")
-    await waiting.world.set_action(no_click["id"], scheduled_at=DUE - SECOND)
+    await waiting.world.set_action((await waiting.timeout(first))["id"], scheduled_at=DUE - SECOND)
     assert sorted(await waiting.fire()) == [(0, 0), (1, 1)]
-    assert (await waiting.timeout("no_click"))["status"] == "fired"
-    assert (await waiting.timeout("no_open"))["status"] == "cancelled"
-    assert [event["type"] for event in await waiting.world.events()] == ["no_click"]
+    assert (await waiting.timeout(first))["status"] == "fired"
+    cancelled = await waiting.timeout(second)
+    assert (cancelled["status"], cancelled["reason"]) == ("cancelled", "moved_on")
+    assert [event["type"] for event in await waiting.world.events()] == [first]
+
+
+async def test_a_timeout_that_goes_back_while_it_is_decided_neither_fires_nor_takes_another_along(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    waiting = await Waiting.create(database, BOTH)
+    no_open = await waiting.timeout("no_open")
+    await waiting.world.set_action(no_open["id"], scheduled_at=DUE - SECOND)
+    settle = timeouts.settle
+
+    async def after_an_opening(tx: Any, settled: Any) -> frozenset[Any]:
+        await waiting.world.set_action(no_open["id"], status="pending", g=1)
+        return await settle(tx, settled)
+
+    monkeypatch.setattr(timeouts, "settle", after_an_opening)
+    assert await waiting.fire() == [(0, 0), (0, 0)]
+    assert await waiting.world.path() == [("hello", None)]
+    assert await waiting.world.events() == []
+    assert await waiting.world.statuses() == {"send": "accepted", "no_open": "pending", "no_click": "pending"}
 
 
 async def test_after_an_outage_the_herd_is_worked_on_in_sets(database: Database):

@@ -240,6 +240,19 @@ async def test_two_batches_same_contact_at_once_move_it_once(database: Database)
     )
 
 
+async def test_who_comes_while_a_visit_is_left_waits_and_then_does_nothing(database: Database):
+    world = await World.create(database, DRIP)
+    await world.enrol()
+    hello = (await world.current())["id"]
+    async with database.begin() as first:
+        await world.transitions.advance(first, [world.move(hello, "open")])
+        second = asyncio.create_task(world.advance(world.move(hello, "click")))
+        await asyncio.sleep(0.2)  # it waits for the first one's lock
+        assert not second.done()
+    assert await second == [NOTHING]
+    assert await world.path() == [("hello", "open"), ("opened", None)]
+
+
 async def test_without_the_compare_and_set_a_visit_would_be_left_twice(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ):
@@ -285,11 +298,14 @@ class Late:
         return result.effect
 
 
+@pytest.mark.parametrize("status", ["pending", "enqueued", "held"])
 async def test_an_open_in_time_that_arrives_after_firing_turns_a_follow_up_that_is_not_out(
-    database: Database,
+    database: Database, status: str
 ):
     late = await Late.create(database, DRIP)
     again = await late.world.current()
+    (action,) = await late.world.actions(again["id"])
+    await late.world.set_action(action["id"], status=status)
     assert await late.happens("open", 0) is Effect.MOVED
     assert await late.world.path() == [("hello", "no_open"), ("again", "open"), ("opened", None)]
     assert await late.world.statuses(again["id"]) == {"send": "cancelled"}
@@ -304,6 +320,52 @@ async def test_an_open_in_time_is_recorded_late_when_the_follow_up_is_out(databa
         assert await late.happens("open") is Effect.LATE
         assert await late.world.path() == [("hello", "no_open"), ("again", None)]
         assert await late.world.statuses(again["id"]) == {"send": status}
+
+
+async def test_a_follow_up_that_was_accepted_keeps_its_timeouts_when_an_open_comes_late(database: Database):
+    nodes = graph(
+        hello=send(to("opened", "open"), to("again", "no_open", after=60)), again=send(to("done", after=60))
+    )
+    late = await Late.create(database, nodes)
+    again = (await late.world.current())["id"]
+    await late.world.accept(again)
+    assert await late.happens("open") is Effect.LATE
+    assert await late.world.statuses(again) == {"send": "accepted", "elapsed": "pending"}
+    assert await late.world.path() == [("hello", "no_open"), ("again", None)]
+
+
+async def test_an_open_in_time_is_recorded_late_when_the_follow_up_was_left(database: Database):
+    nodes = graph(
+        hello=send(to("opened", "open"), to("pause", "no_open", after=60)),
+        pause=wait(9, "again"),
+        again=send(to("done")),
+    )
+    late = await Late.create(database, nodes)
+    await late.world.advance(late.world.move((await late.world.current())["id"], "elapsed"))
+    assert await late.happens("open") is Effect.LATE
+    assert await late.world.path() == [("hello", "no_open"), ("pause", "else"), ("again", None)]
+
+
+async def test_a_follow_up_that_ends_in_the_same_set_is_left_to_its_worker(database: Database):
+    late = await Late.create(database, DRIP)
+    world, again = late.world, (await late.world.current())["id"]
+    (action,) = await world.actions(again)
+    moved = await world.advance(
+        world.move(again, "failed", action_id=action["id"]),
+        world.move(late.hello, "open", occurred_at=late.due),
+    )
+    assert [result.effect for result in moved] == [Effect.MOVED, Effect.LATE]
+    assert await world.statuses(again) == {"send": "pending"}
+    assert await world.path() == [("hello", "no_open"), ("again", "failed"), ("failed", None)]
+
+
+async def test_what_is_held_of_a_visit_that_is_left_is_cancelled(database: Database):
+    world = await World.create(database, DRIP)
+    await world.enrol()
+    (action,) = await world.actions()
+    await world.set_action(action["id"], status="held", reason="campaign_paused")
+    await world.advance(world.move((await world.current())["id"], "open"))
+    assert await world.statuses() == {"send": "cancelled"}
 
 
 async def test_an_open_in_time_is_recorded_late_when_the_enrolment_has_ended(database: Database):
@@ -413,13 +475,14 @@ async def test_a_bounce_told_with_the_delivery_it_overrides_moves_in_its_stead(d
     assert await world.path() == [("hello", "bounce"), ("opened", None)]
 
 
-async def test_a_bounce_after_delivered_overrides_and_cancels_the_follow_up(database: Database):
+@pytest.mark.parametrize("on", ["bounce", "dropped"])
+async def test_a_bounce_after_delivered_overrides_and_cancels_the_follow_up(database: Database, on: str):
     nodes = graph(
         hello=send(to("again", "delivered"), to("opened", "bounce"), to("done", after=60)),
         again=send(to("done")),
     )
     late = await Late.create(database, nodes, by="delivered")
-    assert await late.happens("bounce", after=3600) is Effect.MOVED
+    assert await late.happens(on, after=3600) is Effect.MOVED
     assert await late.world.path() == [("hello", "delivered"), ("again", "bounce"), ("opened", None)]
     assert [action["status"] for action in await late.world.actions(kind="send")] == ["accepted", "cancelled"]
 
@@ -431,10 +494,12 @@ async def test_a_bounce_after_a_follow_up_that_is_out_moves_nothing(database: Da
     assert await late.happens("bounce") is Effect.NONE
 
 
-async def test_a_bounce_after_a_failure_moves_nothing(database: Database):
-    nodes = graph(hello=send(to("again", "failed"), to("done", after=60)), again=send(to("done")))
-    late = await Late.create(database, nodes, by="failed")
+@pytest.mark.parametrize("by", ["failed", "bounce", "dropped"])
+async def test_a_bounce_after_a_failure_moves_nothing(database: Database, by: str):
+    nodes = graph(hello=send(to("again", by), to("done", after=60)), again=send(to("done")))
+    late = await Late.create(database, nodes, by=by)
     assert await late.happens("bounce") is Effect.NONE
+    assert await late.world.path() == [("hello", by), ("again", None)]
 
 
 async def test_a_follow_up_that_is_being_submitted_is_never_cancelled_by_a_late_open(database: Database):
