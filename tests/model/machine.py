@@ -138,7 +138,6 @@ PREFILL = tuple(
 )
 """A queue at work, so that short histories are worth something too."""
 
-sometimes = st.sampled_from([False, False, True])
 rarely = st.sampled_from([False] * 9 + [True])
 
 
@@ -491,12 +490,13 @@ class EngineMachine(RuleBasedStateMachine):
             case Verdict.RETRY:
                 job.state, job.due_ms = JobState.DELAYED, settlement.at_ms
 
-    @rule(partition=st.integers(0, 2), data=st.data())
-    def extend(self, partition: int, data: st.DataObject) -> None:
+    @rule(partition=st.integers(0, 2), mine=st.booleans(), data=st.data())
+    def extend(self, partition: int, mine: bool, data: st.DataObject) -> None:
         partition %= self.partitions
         books = self.books[partition]
-        mine = [job.claimed for job in books.jobs.values() if job.claimed is not None]
-        pool = mine + [claimed for where, claimed in self.old if where == partition]
+        pool = [job.claimed for job in books.jobs.values() if job.claimed is not None]
+        if not mine:
+            pool += [claimed for where, claimed in self.old if where == partition]
         if not pool:
             return
         chosen = data.draw(
@@ -689,9 +689,9 @@ class EngineMachine(RuleBasedStateMachine):
                 kept.remove(job.id)
         books.forget(job.id)
 
-    @rule(config=configs, closed=st.sampled_from([0, 0, 0, 12_000]), now_and_then=sometimes)
-    def configure(self, config: SubjectConfig, closed: int, now_and_then: bool) -> None:
-        if not now_and_then:
+    @rule(config=configs, closed=st.sampled_from([0, 0, 0, 12_000]), often=st.booleans())
+    def configure(self, config: SubjectConfig, closed: int, often: bool) -> None:
+        if not often:
             return
         if config.subject == "*/sms" and config.windows is None:
             config = replace(config, windows=())  # a default is lifted, never unsaid
