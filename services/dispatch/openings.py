@@ -6,6 +6,7 @@ starts over under a higher epoch.
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -123,13 +124,17 @@ class Openings:
 
     async def _seed_charges(self, place: Place, epoch: int, tenants: Sequence[UUID]) -> None:
         """Every window holds again what was charged within it, to the tenant's channel and to the sender."""
-        rows = await self._database.run(lambda tx: store.charges(tx, self._lengths, tenants))
-        charges = [
-            Charge(subject_of(Scope(row.tenant_id, row.channel, sender)), row.charged_ms, row.cost)
-            for row in rows
-            for sender in (None, row.sender_id)
-        ]
-        await place.queue.seed_charges(place.partition, epoch, charges)
+        now = await self._database.run(store.clock)
+        for span in store.spans(now, max(self._lengths)):
+            rows = await self._database.run(
+                partial(store.charges, lengths=self._lengths, tenants=tenants, span=span)
+            )
+            charges = [
+                Charge(subject_of(Scope(row.tenant_id, row.channel, sender)), row.charged_ms, row.cost)
+                for row in rows
+                for sender in (None, row.sender_id)
+            ]
+            await place.queue.seed_charges(place.partition, epoch, charges)
 
     async def _seed_slots(self, place: Place, epoch: int, tenants: Sequence[UUID], configs: Configs) -> None:
         """What is with a provider counts under the caps there are, until it surely ended."""

@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, TextClause, bindparam, text
-from sqlalchemy.types import Interval
+from sqlalchemy import Row, TextClause, text
 
 from shared.jobs import SENDS, TIMEOUTS, WEBHOOKS
 from shared.store.database import AsyncConnection
 from shared.store.sets import checked
 
 _SKEW = timedelta(minutes=1)  # between Redis's clock, which charged, and ours
+_SPANS = 8  # of the longest window: a day's three million attempts took as long as a statement may
 
 
 def _tenants(table: str, where: str) -> TextClause:
@@ -93,7 +93,8 @@ with charged as (
     select tenant_id, channel, sender_id, cost, charged_at,
         cast(extract(epoch from now() - charged_at) as float8) as age
     from attempts
-    where tenant_id = any(cast(:tenants as uuid[])) and charged_at > now() - :longest and not given_back
+    where tenant_id = any(cast(:tenants as uuid[])) and charged_at > :after and charged_at <= :until
+        and not given_back
 ), placed as (
     select charged.*, case
         when age <= :minute then cast(:minute as float8)
@@ -108,7 +109,7 @@ select
 from placed
 group by tenant_id, channel, sender_id, length, floor(age * 64 / length)
 order by tenant_id, channel, charged_ms
-""").bindparams(bindparam("longest", type_=Interval))
+""")
 
 _SUBMITTING = text("""
 select tenant_id, id, g, channel, sender_id, status_at
@@ -144,17 +145,28 @@ async def put_back(
     return int((await tx.execute(_BACK[queue], wanted)).scalar_one()) == most
 
 
+def spans(now: datetime, longest: timedelta) -> list[tuple[datetime, datetime]]:
+    """The time in which the charges of windows up to so long lie, cut so that one statement can read each."""
+    first, length = now - longest - _SKEW, (longest + _SKEW) / _SPANS
+    ends = [first + length * n for n in range(_SPANS)]
+    return list(zip(ends, [*ends[1:], now + longest], strict=True))
+
+
 async def charges(
-    tx: AsyncConnection, lengths: Sequence[timedelta], tenants: Sequence[UUID]
+    tx: AsyncConnection,
+    lengths: Sequence[timedelta],
+    tenants: Sequence[UUID],
+    span: tuple[datetime, datetime],
 ) -> list[Row[Any]]:
-    """What these tenants were charged within windows of three lengths, and not given back.
+    """What these tenants were charged in a span within windows of three lengths, and not given back.
 
     A row has charged_ms, tenant_id, channel, sender_id and cost; of each tenant and channel in order of time.
     """
     minute, hour, day = sorted(lengths)
     wanted = {
         "tenants": tenants,
-        "longest": day + _SKEW,
+        "after": span[0],
+        "until": span[1],
         "minute": minute.total_seconds(),
         "hour": hour.total_seconds(),
         "day": day.total_seconds(),

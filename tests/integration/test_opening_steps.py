@@ -250,6 +250,19 @@ async def test_the_days_window_remembers_yesterday_evening(database: Database, v
         assert len(await dispatch.claim()) == 5
 
 
+async def test_no_charge_of_a_day_falls_between_the_spans_that_it_is_read_in(
+    database: Database, valkey_url: str
+) -> None:
+    world = await World.create(database, HELLO, contacts=25)
+    for hours in range(24):
+        await charged(world, 10, hours=hours, minutes=59)
+    await limit(world, "day", 245)
+    async with dispatching(database, valkey_url) as dispatch:
+        await dispatch.open()
+        await enqueue_all(world, dispatch)
+        assert len(await dispatch.claim()) == 5
+
+
 async def test_sends_with_their_provider_count_under_the_cap_until_they_surely_ended(
     database: Database, valkey_url: str
 ) -> None:
