@@ -7,6 +7,7 @@ from collections import Counter
 
 from redis.asyncio import Redis
 
+from shared.settings import DispatchSettings
 from shared.store.database import Database
 from tests.dispatching import dispatching, limit, row_ids
 from tests.floods import fill, suppress_everybody
@@ -46,7 +47,8 @@ async def test_whoever_enrols_behind_another_tenants_flood_is_in_the_next_round_
     await fill(loud, 20_000)
     await limit(loud, minute=1_000_000, hour=1_000_000, day=1_000_000)
     quiet = await World.create(database, HELLO)
-    async with dispatching(database, valkey_url) as dispatch:
+    settings = DispatchSettings(page=100, per_tenant=100)
+    async with dispatching(database, valkey_url, dispatch=settings) as dispatch:
         await dispatch.open()
         assert await dispatch.rounds.send() is True, "the flood has more to give"
         await quiet.enrol()
