@@ -92,6 +92,14 @@ async def test_whether_a_contact_may_enter_again(
     assert len(await world.visits()) == (2 if expected is Enrolled.ENROLLED else 1)
 
 
+async def test_who_came_again_is_already_active_whatever_ended_before(database: Database):
+    world = await World.create(database, DRIP, reentry="after_exit")
+    assert await outcomes(world) == [Enrolled.ENROLLED]
+    await exited(world, 0)
+    assert await outcomes(world) == [Enrolled.ENROLLED]
+    assert await outcomes(world) == [Enrolled.ALREADY_ACTIVE]
+
+
 async def test_a_campaign_that_is_not_there_or_cancelled_takes_nobody(database: Database):
     world = await World.create(database, DRIP)
     other = await World.create(database, DRIP)
@@ -157,12 +165,20 @@ async def test_paused_when_due_is_held_and_on_resume_the_remaining_time_runs(dat
     assert tuple(row.values()) == ("active", None, "active", None)
 
 
-async def test_what_began_during_a_pause_is_moved_by_the_time_since_then(database: Database):
+@pytest.mark.parametrize("scope", ["campaign", "enrollment"])
+async def test_what_began_during_a_pause_is_moved_by_the_time_since_then(database: Database, scope: str):
     world, enrolment = await waiting(database)
-    await database.run(lambda tx: enrollments.pause(tx, world.tenant_id, [enrolment]))
-    before = await hold(world, "enrollment_paused", paused_minutes=90)
+    tenant, campaign = world.tenant_id, world.campaign_id
+    if scope == "campaign":
+        await database.run(lambda tx: enrollments.pause_campaign(tx, tenant, campaign))
+    else:
+        await database.run(lambda tx: enrollments.pause(tx, tenant, [enrolment]))
+    before = await hold(world, f"{scope}_paused", paused_minutes=90)
     await world.run("update scheduled_actions set created_at = now() - interval '10 minutes'")
-    await database.run(lambda tx: enrollments.resume(tx, world.tenant_id, [enrolment]))
+    if scope == "campaign":
+        await database.run(lambda tx: enrollments.resume_campaign(tx, tenant, campaign))
+    else:
+        await database.run(lambda tx: enrollments.resume(tx, tenant, [enrolment]))
     (after,) = await world.actions(kind="timeout")
     shifted = after["scheduled_at"] - before["scheduled_at"]
     assert abs(shifted - timedelta(minutes=10)) < timedelta(seconds=30)
@@ -174,6 +190,11 @@ async def test_a_resume_releases_only_what_its_own_pause_held(database: Database
     await hold(world, "campaign_paused", paused_minutes=5)
     await world.run("update enrollments set paused_at = now()")
     await database.run(lambda tx: enrollments.resume(tx, world.tenant_id, [enrolment]))
+    assert (await world.statuses())["no_open"] == "held"
+    await world.run("update scheduled_actions set reason = 'tenant_paused' where status = 'held'")
+    tenant, campaign = world.tenant_id, world.campaign_id
+    await database.run(lambda tx: enrollments.pause_campaign(tx, tenant, campaign))
+    await database.run(lambda tx: enrollments.resume_campaign(tx, tenant, campaign))
     assert (await world.statuses())["no_open"] == "held"
 
 

@@ -51,7 +51,7 @@ class Sent:
         return (await self.world.actions(id=self.action["id"]))[0]
 
 
-@pytest.mark.parametrize("status", ["submitting", "unknown", "pending", "enqueued"])
+@pytest.mark.parametrize("status", ["submitting", "unknown", "pending", "enqueued", "held"])
 async def test_event_before_the_send_is_recorded(database: Database, status: str):
     sent = await Sent.create(database, status=status)
     at = NOW - timedelta(minutes=5)
@@ -95,6 +95,29 @@ async def test_a_send_closed_as_unconfirmed_is_corrected_and_moves_nothing(datab
     row = await sent.row()
     assert (row["status"], row["reason"], row["delivery_status"]) == ("accepted", None, "delivered")
     assert await sent.world.path() == [("hello", "failed"), ("failed", None)]
+
+
+async def test_a_send_that_never_was_at_its_provider_does_not_rise(database: Database):
+    sent = await Sent.create(database, status="pending")
+    await sent.world.set_action(sent.action["id"], recipient=None)
+    await sent.world.happens(sent.event("processed"))
+    assert (await sent.row())["status"] == "pending"
+    assert (await sent.world.current())["accepted_at"] is None
+
+
+async def test_what_is_known_of_an_accepted_send_stays_when_more_is_told(database: Database):
+    sent = await Sent.create(database)
+    before = await sent.row()
+    await sent.world.happens(sent.event("delivered", sg_message_id="other.recvd"))
+    assert await sent.row() == {**before, "delivery_status": "delivered"}
+
+
+async def test_a_timeouts_id_is_no_sends(database: Database):
+    sent = await Sent.create(database)
+    (timeout,) = await sent.world.actions(event_type="no_open")
+    event = sent.event("open", outreach_action=str(timeout["id"]), sg_message_id=None)
+    assert await sent.world.happens(event) == (1, 0)
+    assert await sent.world.effects() == {"open": ["unmatched"]}
 
 
 async def test_a_send_that_failed_for_good_does_not_rise(database: Database):
@@ -204,6 +227,34 @@ async def test_bounce_without_ids_is_found_by_its_address_within_the_window(data
     assert await sent.world.happens(spelled) == (1, 1)
     assert (await sent.world.events())[0]["action_id"] == sent.action["id"]
     assert await sent.world.suppressions() == [("email", bounce["email"], "all", "hard_bounce")]
+
+
+async def test_bounce_without_ids_is_found_by_smtp_id_although_another_event_of_it_matched_nothing(
+    database: Database,
+):
+    sent = await Sent.create(database)
+    processed = sent.event("processed", **{"smtp-id": "<a@b>"})
+    stranger = {**nameless(processed, "sg_message_id"), "email": "x@example.org", "event": "deferred"}
+    await sent.world.happens(stranger, park_attempts=0)
+    await sent.world.happens(processed)
+    assert await sent.world.effects() == {"deferred": ["unmatched"], "processed": ["none"]}
+    bounce = {**stranger, "event": "bounce", "type": "bounce"}
+    assert await sent.world.happens(bounce) == (1, 1)
+
+
+async def test_of_the_messages_to_an_address_the_last_one_before_the_bounce_is_meant(database: Database):
+    sent = await Sent.create(database)
+    world, (second, third) = sent.world, await sent.world.add_contacts(2)
+    await world.enrol([second, third])
+    for contact, at in ((second, NOW - 2 * SECOND), (third, NOW + timedelta(hours=2))):
+        visit = await world.current(contact)
+        await world.accept(visit["id"])
+        (action,) = await world.actions(visit["id"], kind="send")
+        address = sent.event("open")["email"]
+        await world.set_action(action["id"], recipient=address, status_at=at)
+    await world.set_action(sent.action["id"], status_at=NOW - 9 * SECOND)
+    await world.happens(nameless(sent.event("bounce", type="blocked"), "sg_message_id"))
+    assert [event["contact_id"] for event in await world.events()] == [second]
 
 
 async def test_an_address_alone_does_not_prove_a_send_accepted(database: Database):
