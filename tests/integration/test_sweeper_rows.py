@@ -155,7 +155,8 @@ async def test_what_a_worker_held_for_a_pause_that_was_lifted_meanwhile_goes_on(
     (action,) = await world.actions()
     await world.set_action(action["id"], status="held", reason=reason)
     await sweeper(world).step()
-    assert [state(row) for row in await world.actions()] == [("pending", 1, None)]
+    (released,) = await world.actions()
+    assert (*state(released), released["due_at"]) == ("pending", 1, None, action["due_at"])
 
 
 async def test_a_large_resumed_campaign_is_let_go_and_a_large_cancelled_one_ended_in_steps(

@@ -184,6 +184,27 @@ async def test_what_began_during_a_pause_is_moved_by_the_time_since_then(databas
     assert abs(shifted - timedelta(minutes=10)) < timedelta(seconds=30)
 
 
+async def test_a_second_pause_or_resume_changes_nothing(database: Database):
+    world, enrolment = await waiting(database)
+    tenant, campaign = world.tenant_id, world.campaign_id
+    assert await database.run(lambda tx: enrollments.resume(tx, tenant, [enrolment])) == frozenset()
+    await database.run(lambda tx: enrollments.pause(tx, tenant, [enrolment]))
+    await database.run(lambda tx: enrollments.pause_campaign(tx, tenant, campaign))
+    paused = "select c.status, c.paused_at, e.status, e.paused_at from campaigns c, enrollments e"
+    before = await world.run(paused)
+    assert await database.run(lambda tx: enrollments.pause(tx, tenant, [enrolment])) == frozenset()
+    await database.run(lambda tx: enrollments.pause_campaign(tx, tenant, campaign))
+    assert await world.run(paused) == before
+
+
+async def test_what_is_held_of_a_cancelled_enrolment_is_cancelled(database: Database):
+    world, enrolment = await waiting(database)
+    await database.run(lambda tx: enrollments.pause(tx, world.tenant_id, [enrolment]))
+    await hold(world, "enrollment_paused", paused_minutes=5)
+    await database.run(lambda tx: enrollments.cancel(tx, world.tenant_id, [enrolment]))
+    assert (await world.statuses())["no_open"] == "cancelled"
+
+
 async def test_a_resume_releases_only_what_its_own_pause_held(database: Database):
     world, enrolment = await waiting(database)
     await database.run(lambda tx: enrollments.pause(tx, world.tenant_id, [enrolment]))
