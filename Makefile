@@ -19,7 +19,7 @@ test: $(STAMP) ## every test that runs on this machine in minutes
 model: $(STAMP) ## the long model run: 100,000 steps, a table of what they did, and whether it was enough
 	@$(BIN)/python -m tests.model $(ARGS)
 
-faults: $(STAMP) ## faults planted in the engine and the services: the model and the demo's verdict find each
+faults: $(STAMP) ## the demo with one guard after another switched off: its verdict names each
 	@$(BIN)/python -m pytest -q -m slow $(ARGS)
 
 check: $(STAMP) ## format, lint, types, imports

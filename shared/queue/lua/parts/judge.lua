@@ -1,7 +1,7 @@
 -- judge(c, turn, id, raw, raw_state): what becomes of an id drawn from a lane's list. The list is a hint and the
 -- record the truth: 'stale' if the id is no job that waits there. Else 'newer' (a worker that knows its version
--- must come), 'refused' (no room for its cost until a time, and in which subject's windows), 'doomed' (it can only fail, and is leased without a
--- charge for the caller to settle so), or 'taken'.
+-- must come), 'refused' (no room for its cost until a time, and in which subject's windows), 'doomed' (it can only
+-- fail, and is leased without a charge for the caller to settle so), or 'taken'.
 local function judge(c, turn, id, raw, raw_state)
   if not raw or c.seen[id] then
     return 'stale'
