@@ -21,8 +21,9 @@ class Coalescer(Generic[Item, Answer]):
 
     `work` returns one answer per item, in order; an exception as an answer is raised to that item's caller
     alone, an exception raised by `work` to every caller of its batch. At most `most` items go at once and
-    `lanes` calls of `work` run side by side. Who has no answer within `patience`, waiting in line included,
-    gets StoreUnavailable; the work goes on.
+    `lanes` calls of `work` run side by side: each takes all that waits or, given `least`, its share of it and
+    at least so many, so that some callers go on while others wait. Who has no answer within `patience`,
+    waiting in line included, gets StoreUnavailable; the work goes on.
     """
 
     def __init__(
@@ -31,13 +32,16 @@ class Coalescer(Generic[Item, Answer]):
         most: int = 100,
         lanes: int = 1,
         patience: timedelta | None = None,
+        least: int | None = None,
     ) -> None:
         self._work = work
         self._most = most
         self._lanes = lanes
+        self._least = least or most
         self._patience = patience.total_seconds() if patience is not None else None
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
-        self._busy = 0
+        self._busy = 0  # lanes that look at the line, or work
+        self._working = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, item: Item) -> Answer:
@@ -61,7 +65,7 @@ class Coalescer(Generic[Item, Answer]):
     async def _drain(self) -> None:
         try:
             while self._waiting:
-                batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+                batch = [self._waiting.popleft() for _ in range(self._share())]
                 # A caller that gave up is not worked for.
                 batch = [entry for entry in batch if not entry[1].done()]
                 if batch:
@@ -70,7 +74,12 @@ class Coalescer(Generic[Item, Answer]):
             # In the same turn as the last look at the line: whoever comes next starts a new task.
             self._busy -= 1
 
+    def _share(self) -> int:
+        waiting, idle = len(self._waiting), self._lanes - self._working
+        return min(waiting, self._most, max(self._least, -(-waiting // idle)))
+
     async def _answer(self, batch: list[tuple[Item, "asyncio.Future[Answer]"]]) -> None:
+        self._working += 1
         try:
             answers = await self._work([item for item, _ in batch])
         except asyncio.CancelledError:
@@ -80,6 +89,8 @@ class Coalescer(Generic[Item, Answer]):
         except Exception as error:
             # Not swallowed: every caller gets it.
             answers = [error] * len(batch)
+        finally:
+            self._working -= 1
         for (_, future), answer in zip(batch, answers, strict=True):
             if future.done():
                 continue

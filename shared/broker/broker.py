@@ -80,17 +80,17 @@ class JobBroker(BaseRedisBroker):
 
     @asynccontextmanager
     async def consuming(self) -> AsyncIterator[Queue]:
-        """The queue on connections for a worker: one for claims, one to wait on."""
+        """The queue on connections for a worker: two for visits, one to wait on."""
         # The consumer's loops try again themselves, and say so.
         once = self.redis.model_copy(update={"retries": 0})
         # Not entered, which would connect: a worker starts without Redis, and waits for it.
-        claims, waiting = connect(once, role="worker"), connect(once, role="waiting")
+        first, second, waiting = (connect(once, role=role) for role in ("worker", "worker", "waiting"))
         place = {"prefix": self.redis.prefix, "partitions": self.engine.partitions}
         try:
-            yield Queue(claims, self.spec, waiting=waiting, **place)
+            yield Queue(first, self.spec, beside=second, waiting=waiting, **place)
         finally:
-            await claims.aclose()
-            await waiting.aclose()
+            for client in (first, second, waiting):
+                await client.aclose()
 
     async def shutdown(self) -> None:
         """Close what startup and use have opened."""

@@ -1,8 +1,9 @@
 """The worker's side of the engine: claim batches, hold their leases, settle batches.
 
-One visit is one round trip: it settles what ended in a partition and claims as many jobs as there are free
-slots. So a busy worker talks to Redis once per batch, and an idle one waits until it is told of work. What a
-job means is the business of `work`.
+One visit is one round trip: it settles what ended in a partition and claims jobs for free slots, at most half
+of all. So a busy worker talks to Redis once per batch, and two visits take turns: the server works on one
+while handlers work off the other. An idle worker waits until it is told of work. What a job means is the
+business of `work`.
 """
 
 import asyncio
@@ -28,6 +29,7 @@ from shared.queue.types import Claimed, ClaimedJob, ClaimStatus, Settlement
 log = structlog.get_logger()
 
 _BATCH = 50  # what the engine claims or settles in one script
+_VISITS = 2  # at once
 _REAPED = 100  # what it reaps in one
 _LOOK = timedelta(seconds=1)  # how long an idle worker waits for word of work before it looks
 _GLANCE = 0.1  # seconds after which a busy one looks where it last found nothing
@@ -66,8 +68,11 @@ class Consumer:
         self._room = asyncio.Event()  # a slot is free, and a partition is cold
         self._changed = asyncio.Event()  # a handler ended, or a visit did
         self._draining = False
-        self._visiting = False
-        self._visits = Loop("visits", self._visit, every=_LOOK)
+        self._most = min((concurrency + 1) // 2, _BATCH)  # that one visit settles and asks for
+        self._share = min(max(1, concurrency // 2), _BATCH)  # that a second one beside it is worth
+        self._asked = 0  # slots that visits under way may fill
+        self._visiting = 0
+        self._visits = [Loop(f"visits-{n}", self._visit, every=_LOOK) for n in range(_VISITS)]
         self._listening = Loop("listening", self._listen, every=_AT_ONCE)
         self._chores = (
             Loop("renewal", self._renew, every=broker.spec.renew),
@@ -76,7 +81,7 @@ class Consumer:
         self._loops = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        for loop in (*self._chores, self._visits, self._listening):
+        for loop in (*self._chores, *self._visits, self._listening):
             await self._loops.enter_async_context(loop)
         return self
 
@@ -92,23 +97,26 @@ class Consumer:
         partition = self._next_partition()
         if partition is None:
             return False
-        self._visiting = True
+        self._visiting += 1
         try:
             await self._settle_and_claim(partition)
         finally:
-            self._visiting = False
+            self._visiting -= 1
             self._changed.set()
         return True
 
     async def _settle_and_claim(self, partition: int) -> None:
         slots, ended = self._free_slots(), self._take_ended(partition)
         sent = time.monotonic()
+        self._asked += slots
         try:
             words, claimed = await self._queue.settle(partition, ended, slots)
         except _UNANSWERED:
             # For the next visit. What cannot even be sent is not kept: it would hold up all the others.
             self._ended[partition].extendleft(reversed(ended))
             raise
+        finally:
+            self._asked -= slots
         self._broker.health.answered()
         self._books.settled(ended, words)
         if claimed is not None:
@@ -116,22 +124,34 @@ class Consumer:
 
     def _next_partition(self) -> int | None:
         """The next in turn with something to settle, or with work where a slot is free."""
-        free = self._free_slots()
         if time.monotonic() >= self._look_at:
             self._look_everywhere()
+        # Beside a visit under way, only for a whole share: two small ones would cost the server twice.
+        least = self._share if self._visiting else 1
+        claims = self._free_slots() >= least
         for step in range(len(self._partitions)):
             partition = (self._turn + step) % len(self._partitions)
-            if self._ended[partition] or (free and partition in self._warm):
+            if len(self._ended[partition]) >= least or (claims and partition in self._warm):
                 self._turn = partition + 1
                 return partition
         return None
 
+    def _wake(self, *, whole: bool = False) -> None:
+        """Have it seen to that there is something to do, a whole share of it or less.
+
+        Who visits looks again anyway, and an idle visit that looks in vain costs as much as a job.
+        """
+        if whole or not self._visiting:
+            for loop in self._visits if whole else self._visits[:1]:
+                loop.wake()
+
     def _free_slots(self) -> int:
-        return 0 if self._draining else min(self._slots - len(self._held), _BATCH)
+        """For one visit."""
+        return 0 if self._draining else min(self._slots - len(self._held) - self._asked, self._most)
 
     def _take_ended(self, partition: int) -> list[Settlement]:
         ended = self._ended[partition]
-        return [ended.popleft() for _ in range(min(len(ended), _BATCH))]
+        return [ended.popleft() for _ in range(min(len(ended), self._most))]
 
     async def _take_in(self, partition: int, claimed: Claimed, slots: int, sent: float) -> None:
         """Start what was claimed, and note whether there is more."""
@@ -153,6 +173,7 @@ class Consumer:
         else:
             self._broker.health.closed.add(partition)
         self._mind_room()
+        self._wake(whole=bool(self._warm) and self._free_slots() >= self._share)
 
     def _mind_room(self) -> None:
         if self._free_slots() and self._warm != self._partitions:
@@ -172,7 +193,7 @@ class Consumer:
                 self._warm.add(found)
             else:
                 await self._queue.nudge(found)  # the slots were taken meanwhile: it is for another worker
-            self._visits.wake()
+            self._wake()
         return True
 
     def _look_everywhere(self) -> None:
@@ -230,9 +251,10 @@ class Consumer:
     def _finish(self, held: Held, settlement: Settlement | None) -> None:
         self._books.handled(held.context)
         self._held.discard(held)
+        ended = self._ended[held.partition]
         if settlement is not None:
-            self._ended[held.partition].append(settlement)
-        self._visits.wake()
+            ended.append(settlement)
+        self._wake(whole=len(ended) >= self._share)
         self._changed.set()
 
     # Chores
@@ -255,7 +277,7 @@ class Consumer:
     async def _drain(self, grace: timedelta) -> None:
         self._broker.health.draining = self._draining = True
         self._listening.cancel()
-        self._visits.wake()
+        self._wake()
         await self._until(lambda: not self._held, grace)
         for held in list(self._held):
             log.warning("job.cut_short", job_id=held.context.id, committed=held.context.committed)

@@ -32,6 +32,7 @@ from shared.redis.client import RUN_ID
 from shared.redis.scripts import Argument
 
 _ENQUEUE_AT_ONCE = 100
+_ENQUEUE_TOGETHER = 10  # fewer than two times that are not worth two calls
 _SETTLE_AT_ONCE = 50
 _BYTES_AT_ONCE = 4 * 1024 * 1024
 
@@ -39,13 +40,14 @@ _BYTES_AT_ONCE = 4 * 1024 * 1024
 class Queue(Operating, Opening, Reading, Waiting):
     """A queue of jobs in Redis. Every method is one script, or one script per 50 or 100 jobs.
 
-    Needs a client of `shared.redis.client.connect` with a connection of its own; `waiting` is a second one,
-    for `wait` alone. Methods raise redis-py's errors while the server is away.
+    Needs a client of `shared.redis.client.connect` with a connection of its own; `beside` is a second one,
+    for settlements while others are under way, and `waiting` one for `wait` alone. Methods raise redis-py's
+    errors while the server is away.
     """
 
     def __init__(self, redis: Redis, spec: QueueSpec, **place: Any) -> None:
         super().__init__(redis, spec, **place)
-        self._singles = Coalescer(self._enqueue_batch, most=_ENQUEUE_AT_ONCE, lanes=2)
+        self._singles = Coalescer(self._enqueue_batch, _ENQUEUE_AT_ONCE, lanes=2, least=_ENQUEUE_TOGETHER)
 
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
         """Take in jobs, each whole or not at all; what became of each, in order.
@@ -107,7 +109,8 @@ class Queue(Operating, Opening, Reading, Waiting):
                 "keep_completed": self.spec.keep_completed,
                 "keep_failed": self.spec.keep_failed,
             }
-            answered, answer = await self._run("settle", partition, argv, _settled(batch))
+            with self._connection() as client:
+                answered, answer = await self._run("settle", partition, argv, _settled(batch), client)
             words += [Settled(word.decode()) for word in answered]
         return words, await self._claimed(partition, answer) if answer != b"" else None
 
@@ -144,7 +147,8 @@ class Queue(Operating, Opening, Reading, Waiting):
         for place, job in enumerate(jobs):
             places[self.partition_of(job.tenant)].append(place)
         answers: dict[int, Enqueued] = {}
-        # Two at a time: while the server works on one, the next is being packed.
+        # Two at a time: while the server works on one, the next is being packed. On one connection, so that a
+        # lane's jobs arrive in order.
         turn = asyncio.Semaphore(2)
 
         async def send(partition: int, chunk: Sequence[int]) -> None:

@@ -1,8 +1,12 @@
-"""What goes into the engine and what comes out of it."""
+"""What goes into the engine and what comes out of it.
+
+What is made for every job is a named tuple: it costs less than half of a frozen dataclass.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from shared.jobs import JobState
 
@@ -38,8 +42,7 @@ class Settled(StrEnum):
     LEASE_LOST = "lease_lost"
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
+class NewJob(NamedTuple):
     """A job to enqueue.
 
     `lane` is `tenant`, or `tenant/channel/sender`: then limits are charged to `tenant/channel` and to the
@@ -66,8 +69,7 @@ class NewJob:
         return self.lane.partition("/")[0]
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimedJob:
+class ClaimedJob(NamedTuple):
     """A job under a lease. `attempt` counts from 1; `token` fences every later word about the job."""
 
     id: str
@@ -84,8 +86,7 @@ class ClaimedJob:
     timeout_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(NamedTuple):
     """How one claimed job ends.
 
     It carries the job as it was claimed, since its id and payload are remembered at its end. `at_ms`, by the

@@ -10,6 +10,7 @@ import pytest
 from shared.broker import Ended, JobBroker, current_job
 from shared.errors import Defer, RateLimited, Unrecoverable
 from shared.jobs import JobState
+from shared.queue.queue import Queue
 from shared.queue.types import Counts, NewJob, Seen, Verdict
 from tests.brokers import SPEC, ended, seen, sending, until, working
 
@@ -42,6 +43,44 @@ async def test_pain_6_no_job_is_claimed_without_a_free_slot(valkey_url: str) -> 
                 return (await counts(broker)).completed == 7
 
             await until(empty)
+
+
+async def test_two_visits_at_once_share_the_slots_and_never_fill_one_twice(
+    valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle = Queue.settle
+    asked: list[int] = []
+    peaks = {"visits": 0, "slots": 0, "jobs": 0}
+    running = 0
+
+    async def watched(queue: Queue, partition: int, ended: Any, slots: int = 0) -> Any:
+        asked.append(slots)
+        peaks["visits"] = max(peaks["visits"], len(asked))
+        peaks["slots"] = max(peaks["slots"], sum(asked))
+        try:
+            return await settle(queue, partition, ended, slots)
+        finally:
+            asked.remove(slots)
+
+    monkeypatch.setattr(Queue, "settle", watched)
+    async with sending(valkey_url, replace(SPEC, keep_completed=300), concurrency=9) as broker:
+
+        @broker.task("tests:short")
+        async def short() -> None:
+            nonlocal running
+            running += 1
+            peaks["jobs"] = max(peaks["jobs"], running)
+            await asyncio.sleep(0.001)
+            running -= 1
+
+        await asyncio.gather(*(short.kiq() for _ in range(300)))
+        async with working(broker):
+
+            async def empty() -> bool:
+                return await counts(broker) == Counts(completed=300)
+
+            await until(empty)
+    assert peaks == {"visits": 2, "slots": 9, "jobs": 9}
 
 
 async def test_pain_15_two_workers_never_run_one_job_twice(valkey_url: str) -> None:

@@ -55,7 +55,7 @@ async def test_a_known_id_is_a_duplicate_with_its_payload_and_a_conflict_with_an
             CONFLICT,
         ]
         before = await b.state()
-        again = [replace(first, annotations=b"trace 2", cost=7), job("one", payload=b'1{"job":"one"}')]
+        again = [first._replace(annotations=b"trace 2", cost=7), job("one", payload=b'1{"job":"one"}')]
         assert await b.queue.enqueue(again) == [DUPLICATE, CONFLICT]
         assert await b.state() == before
 

@@ -15,7 +15,7 @@ async def test_a_held_job_is_held_for_another_lease_and_a_lost_one_is_named(valk
         await b.queue.settle(0, [Settlement(two, Verdict.COMPLETED)])
         before = await b.state()
         b.clock.forward(seconds=10)
-        gone = [two, replace(one, token="1-9"), replace(one, id="unknown"), replace(one, token="0-1")]
+        gone = [two, one._replace(token="1-9"), one._replace(id="unknown"), one._replace(token="0-1")]
         assert await b.queue.extend(0, [*gone, one]) == ["two", "one", "unknown", "one"]
         assert changed(before, await b.state()) == {"active": {"one": T0 + 40_000}}
         assert await b.queue.extend(0, []) == []

@@ -96,9 +96,9 @@ async def test_only_the_holder_of_the_token_settles(valkey_url: str) -> None:
         one, two = await claimed(b, "one", "two")
         before = await b.state()
         wrong = [
-            replace(one, token="1-2"),
-            replace(one, token="2-1"),
-            replace(one, id="unknown"),
+            one._replace(token="1-2"),
+            one._replace(token="2-1"),
+            one._replace(id="unknown"),
         ]
         for verdict in Verdict:
             settlements = [Settlement(each, verdict, at_ms=T0, close=("a", T0 + 9_000)) for each in wrong]

@@ -1,7 +1,6 @@
 """What a handler returned or raised, as the settlement of its job."""
 
 import random
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -46,7 +45,7 @@ JOB = ClaimedJob(
 
 
 def context(**changes: Any) -> JobContext:
-    return Aged(replace(JOB, **changes), claimed_at=0.0)
+    return Aged(JOB._replace(**changes), claimed_at=0.0)
 
 
 def test_a_reason_holds_nothing_that_redis_or_postgres_refuses() -> None:
@@ -161,7 +160,7 @@ def test_by_default_the_pause_is_2_s_at_most_and_doubles_up_to_5_min(
 def test_the_last_attempt_fails_with_its_reason() -> None:
     assert raised(context(attempt=2), ValueError("no"), SPEC).verdict is Verdict.RETRY
     assert raised(context(attempt=3), ValueError("no"), SPEC) == Settlement(
-        replace(JOB, attempt=3), Verdict.FAILED, reason="ValueError: no"
+        JOB._replace(attempt=3), Verdict.FAILED, reason="ValueError: no"
     )
 
 

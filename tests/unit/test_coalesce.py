@@ -40,6 +40,26 @@ async def test_callers_that_come_while_a_batch_runs_form_the_next_one() -> None:
     assert batches == [[1], [2, 3], [4]]
 
 
+async def test_lanes_share_what_waits_but_few_travel_together() -> None:
+    batches: list[list[int]] = []
+    gate = asyncio.Event()
+
+    async def slow(items: Sequence[int]) -> list[int | Exception]:
+        batches.append(list(items))
+        await gate.wait()
+        return list(items)
+
+    call = Coalescer(slow, most=100, lanes=2, least=3)
+    many = [asyncio.create_task(call(n)) for n in range(9)]
+    await asyncio.sleep(0.01)
+    assert batches == [[0, 1, 2, 3, 4], [5, 6, 7, 8]]
+    gate.set()
+    await asyncio.gather(*many)
+    batches.clear()
+    assert await asyncio.gather(*(call(n) for n in range(4))) == [0, 1, 2, 3]
+    assert batches == [[0, 1, 2], [3]]
+
+
 async def test_an_error_answer_reaches_only_its_caller() -> None:
     async def odd(items: Sequence[int]) -> list[int | Exception]:
         return [ValueError(str(n)) if n % 2 else n for n in items]

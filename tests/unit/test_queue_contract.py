@@ -1,6 +1,5 @@
 """What producers in other languages rely on: digests, partitions, keys, packed records (docs/queue.md)."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -48,7 +47,7 @@ def test_a_record_byte_by_byte() -> None:
         b"\x00\x00\x00\x05trace"
         b"t/sms/s{}"
     )
-    plain = replace(whole, annotations=b"", expires_at_ms=None, timeout=None)
+    plain = whole._replace(annotations=b"", expires_at_ms=None, timeout=None)
     assert pack_record(plain, 2, 9) == b"\x00\x04\x02\x09\x00\x03\x07t/sms/s{}"
 
 

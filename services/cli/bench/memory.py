@@ -1,7 +1,5 @@
 """Bytes: of a waiting job, and of an id that is remembered after its job is gone."""
 
-from dataclasses import replace
-
 from services.cli.bench.load import Load
 from services.cli.bench.place import Place
 from services.cli.bench.rows import Samples
@@ -40,7 +38,7 @@ async def bytes_remembered(place: Place, sizes: Sizes) -> Samples:
 async def _expect_known(load: Load) -> None:
     """The first jobs, long gone, are still known with their payloads."""
     again = Load(load.queue, 1).make(2)
-    changed = replace(again[1], payload=b"{}")
+    changed = again[1]._replace(payload=b"{}")
     words = await load.queue.enqueue([again[0], changed])
     if words != [Enqueued.DUPLICATE, Enqueued.CONFLICT]:
         raise BenchmarkFailed(f"Jobs that are gone should be a duplicate and a conflict, not {words}.")
