@@ -33,6 +33,7 @@ class Metrics:
     unknown: Gauge
     posts: Counter
     unannounced: Counter
+    watermark_expired: Counter
 
     @classmethod
     def create(cls) -> Self:
@@ -78,6 +79,11 @@ class Metrics:
             unannounced=Counter(
                 "outreach_webhook_unannounced",
                 "Stored posts that the queue was not told of; the sweeper finds them.",
+                registry=registry,
+            ),
+            watermark_expired=Counter(
+                "outreach_timeouts_watermark_expired",
+                "Timeouts that fired although deliveries of their time were not processed.",
                 registry=registry,
             ),
         )

@@ -31,7 +31,7 @@ def build(settings: TimeoutWorkerSettings) -> App:
     """A worker of `outreach:timeout`."""
     broker = JobBroker(settings.redis, settings.engine, TIMEOUTS)
     database = Database(settings.database)
-    processor = Processor(database, Transitions(settings.timeouts), settings.timeouts)
+    processor = Processor(database, Transitions(settings.timeouts), settings.timeouts, broker.metrics)
     broker.register_task(handler(processor, broker.patience), "timeout")
     return worker_app("timeout", broker, database, settings)
 

@@ -17,6 +17,7 @@ from shared.campaigns.graphs import Version
 from shared.campaigns.transitions import Effect, Move, Moved, Transitions
 from shared.coalesce import or_separately
 from shared.jobs import TimeoutResult
+from shared.metrics import Metrics
 from shared.providers.fields import natural_key
 from shared.settings import TimeoutSettings
 from shared.store import events, timeouts, visits
@@ -42,10 +43,13 @@ class Firing:
 class Processor:
     """Works on sets of claimed timeouts."""
 
-    def __init__(self, database: Database, transitions: Transitions, settings: TimeoutSettings) -> None:
+    def __init__(
+        self, database: Database, transitions: Transitions, settings: TimeoutSettings, metrics: Metrics
+    ) -> None:
         self._database = database
         self._transitions = transitions
         self._settings = settings
+        self._metrics = metrics
 
     async def __call__(self, claims: Sequence[TimeoutClaim]) -> list[TimeoutResult | Exception]:
         """The result of each timeout, in order; one that cannot be worked on fails alone.
@@ -55,12 +59,16 @@ class Processor:
         return await or_separately(self._process, claims)
 
     async def _process(self, claims: Sequence[TimeoutClaim]) -> list[TimeoutResult]:
-        results = await self._database.run(lambda tx: self._work(tx, claims))
+        results, blind = await self._database.run(lambda tx: self._work(tx, claims))
+        for facts in blind:
+            self._metrics.watermark_expired.inc()
+            log.warning("timeout.watermark_expired", action_id=str(facts.id), tenant_id=str(facts.tenant_id))
         return [results.get(claim, _NOTHING) for claim in claims]
 
     async def _work(
         self, tx: AsyncConnection, claims: Sequence[TimeoutClaim]
-    ) -> Mapping[TimeoutClaim, TimeoutResult]:
+    ) -> tuple[Mapping[TimeoutClaim, TimeoutResult], list[TimeoutFacts]]:
+        """The results, and whose timeouts fired although deliveries of their time were not processed."""
         grace, silence = self._settings.grace, self._settings.gateway_silence
         due = await timeouts.facts(tx, claims, grace, silence)
         graphs = await self._transitions.graphs.load(tx, map(_version, due))
@@ -74,8 +82,8 @@ class Processor:
             for facts, decision in decisions.items()
             if decision.verdict is Verdict.FIRE and facts.id in settled
         ]
-        _tell(decisions)
-        return await self._fire(tx, firing)
+        blind = [fired.facts for fired in firing if decisions[fired.facts].watermark is not None]
+        return await self._fire(tx, firing), blind
 
     async def _confirm(
         self,
@@ -179,9 +187,3 @@ def _event(fired: Firing, moved: Moved) -> NewEvent:
         effect=moved.effect.value,
         raw=None,
     )
-
-
-def _tell(decisions: Mapping[TimeoutFacts, Decision]) -> None:
-    for facts, decision in decisions.items():
-        if decision.watermark is not None:
-            log.warning("timeout.watermark_expired", action_id=str(facts.id), tenant_id=str(facts.tenant_id))

@@ -11,6 +11,7 @@ from services.timeout.processor import Processor
 from services.timeout.rules import FIRE
 from shared.campaigns import enrollments
 from shared.jobs import TimeoutResult
+from shared.metrics import Metrics
 from shared.store import sweeping, timeouts
 from shared.store.database import Database
 from shared.store.timeouts import TimeoutClaim
@@ -32,7 +33,8 @@ class Waiting:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.processor = Processor(world.database, world.transitions, TIMEOUTS)
+        self.metrics = Metrics.create()
+        self.processor = Processor(world.database, world.transitions, TIMEOUTS, self.metrics)
 
     @classmethod
     async def create(cls, database: Database, nodes: Any = DRIP, contacts: int = 1) -> "Waiting":
@@ -140,8 +142,12 @@ async def test_a_watermark_that_stays_open_expires_and_says_so(database: Databas
     waiting = await Waiting.create(database)
     await waiting.unread(DUE - 2 * HOUR)
     await waiting.world.set_action((await waiting.timeout())["id"], scheduled_at=NOW - HOUR)
-    assert await waiting.fire() == [(1, 1)]
+    (claim,) = await waiting.claims()
+    assert await waiting.fire(claim) == [(1, 1)]
     assert (await waiting.timeout())["watermark"] == "expired"
+    assert await waiting.fire(claim) == [(0, 0)]
+    counted = waiting.metrics.registry.get_sample_value("outreach_timeouts_watermark_expired_total")
+    assert counted == 1  # the second claim found that the row had moved on
 
 
 async def test_without_the_watermark_an_open_in_our_own_queue_would_come_too_late(
