@@ -20,6 +20,7 @@ OutreachError
 │   └── Defer
 ├── StoreError
 │   ├── StoreUnavailable
+│   │   └── SchemaMissing
 │   ├── NotFound
 │   └── Conflict
 ├── CampaignError
@@ -127,6 +128,10 @@ class StoreError(OutreachError):
 
 class StoreUnavailable(StoreError):
     """Postgres does not answer: the caller may try again."""
+
+
+class SchemaMissing(StoreUnavailable):
+    """The database has no schema, or an older release's: run `outreach migrate`."""
 
 
 class NotFound(StoreError):

@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 import structlog
 import uvloop
@@ -30,7 +30,7 @@ from taskiq import TaskiqEvents, TaskiqState
 from shared import log as logging
 from shared.broker import JobBroker, Worker
 from shared.broker.registration import Registration
-from shared.errors import OutreachError
+from shared.errors import OutreachError, SettingsError
 from shared.metrics import Metrics
 from shared.settings import LogSettings, PrivateSettings, RedisSettings
 from shared.store.database import Database
@@ -53,6 +53,9 @@ class ProcessSettings(Protocol):
     @property
     def log(self) -> LogSettings:
         """How to log."""
+
+
+Settings = TypeVar("Settings", bound=ProcessSettings)
 
 
 @dataclass(frozen=True)
@@ -88,11 +91,17 @@ def worker_app(
     )
 
 
-def run(app: App, settings: ProcessSettings) -> None:
-    """Run the app until a signal ends it.
+def run(build: Callable[[Settings], App], read: Callable[[], Settings]) -> None:
+    """Build an app from its settings and run it until a signal ends it.
 
-    Raises SystemExit(1) when the app refused to start, or a second signal cut its shutdown short.
+    Raises SystemExit(1) when the settings make no sense, which stderr says, when the app refused to start,
+    and when a second signal cut its shutdown short.
     """
+    try:
+        settings = read()
+        app = build(settings)
+    except SettingsError as error:
+        raise SystemExit(f"outreach: {error}") from error
     logging.configure(app.name, settings.log)
     try:
         uvloop.run(_until_signalled(Shell(app, settings.private)))

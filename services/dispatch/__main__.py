@@ -7,8 +7,7 @@ from shared.process import run
 
 def main() -> None:
     """Dispatch until a signal ends it."""
-    settings = DispatcherSettings()
-    run(build(settings), settings)
+    run(build, DispatcherSettings)
 
 
 if __name__ == "__main__":

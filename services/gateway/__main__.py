@@ -7,8 +7,7 @@ from shared.process import run
 
 def main() -> None:
     """Serve until a signal ends it."""
-    settings = GatewaySettings()
-    run(build(settings), settings)
+    run(build, GatewaySettings)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,7 @@ from shared.process import run
 
 def main() -> None:
     """Send until a signal ends it."""
-    settings = SendWorkerSettings()
-    run(build(settings), settings)
+    run(build, SendWorkerSettings)
 
 
 if __name__ == "__main__":

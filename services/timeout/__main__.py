@@ -7,8 +7,7 @@ from shared.process import run
 
 def main() -> None:
     """Work on timeouts until a signal ends it."""
-    settings = TimeoutWorkerSettings()
-    run(build(settings), settings)
+    run(build, TimeoutWorkerSettings)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,7 @@ from shared.process import run
 
 def main() -> None:
     """Process webhooks until a signal ends it."""
-    settings = WebhookWorkerSettings()
-    run(build(settings), settings)
+    run(build, WebhookWorkerSettings)
 
 
 if __name__ == "__main__":

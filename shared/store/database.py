@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from shared.errors import StoreUnavailable
+from shared.errors import SchemaMissing, StoreUnavailable
 from shared.settings import DatabaseSettings
 
 T = TypeVar("T")
@@ -21,6 +21,8 @@ _AGAIN = {"40001", "40P01"}  # serialization_failure, deadlock_detected
 _REPLICA = "25006"  # read_only_sql_transaction
 # connection_exception, admin_shutdown and kin, no room (for connections, memory, data), a broken disk
 _AWAY = ("08", "57P0", "53", "58", _REPLICA)
+_REFUSED = ("28", "3D")  # invalid_authorization_specification, invalid_catalog_name
+_SCHEMA = {"42P01", "42703"}  # undefined_table, undefined_column
 _TRIES = 5
 
 
@@ -43,7 +45,8 @@ class Database:
     async def begin(self) -> AsyncIterator[AsyncConnection]:
         """A transaction: committed on leaving, rolled back on an error.
 
-        Raises StoreUnavailable when Postgres does not answer.
+        Raises StoreUnavailable when Postgres does not answer or lets nobody in, SchemaMissing before it is
+        migrated.
         """
         try:
             async with self.engine.begin() as connection:
@@ -57,8 +60,13 @@ class Database:
             raise StoreUnavailable from error
         except DBAPIError as error:
             _forget_details(error)
-            if error.connection_invalidated or _code(error).startswith(_AWAY):
+            code = _code(error)
+            if error.connection_invalidated or code.startswith(_AWAY):
                 raise StoreUnavailable from error
+            if code.startswith(_REFUSED):
+                raise StoreUnavailable("Postgres refuses us: look at DATABASE_URL.") from error
+            if code in _SCHEMA:
+                raise SchemaMissing from error
             raise
 
     async def run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:

@@ -2,10 +2,10 @@
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from shared.errors import StoreUnavailable
+from shared.errors import SchemaMissing, StoreUnavailable
 from shared.settings import DatabaseSettings
 from shared.store.database import AsyncConnection, Database
 
@@ -37,7 +37,25 @@ async def test_a_postgres_that_became_a_replica_is_away_and_looked_for_on_a_new_
         await database.run(write)
 
 
-@pytest.mark.parametrize("code", ["22P05", "23505", "42P01"])
+@pytest.mark.parametrize("code", ["42P01", "42703"])
+async def test_a_database_that_is_not_migrated_is_waited_for_and_says_so(
+    database: Database, code: str
+) -> None:
+    with pytest.raises(SchemaMissing, match="outreach migrate"):
+        await database.run(lambda tx: raising(tx, code))
+
+
+@pytest.mark.parametrize("part", ["password", "database"])
+async def test_a_postgres_that_lets_nobody_in_is_away_and_says_where_to_look(
+    database_url: str, part: str
+) -> None:
+    url = make_url(database_url).set(**{part: "wrong"}).render_as_string(hide_password=False)
+    async with Database(DatabaseSettings(url=SecretStr(url))) as database:
+        with pytest.raises(StoreUnavailable, match="DATABASE_URL"):
+            await database.run(lambda tx: tx.execute(text("select 1")))
+
+
+@pytest.mark.parametrize("code", ["22P05", "23505"])
 async def test_what_is_wrong_with_a_statement_is_its_own_error(database: Database, code: str) -> None:
     with pytest.raises(DBAPIError):
         await database.run(lambda tx: raising(tx, code))

@@ -137,7 +137,7 @@ async def test_the_first_process_to_bind_the_port_serves_and_the_others_say_that
 SERVICE = """
 import asyncio, sys
 from types import SimpleNamespace
-from shared.errors import PartitionMismatch
+from shared.errors import PartitionMismatch, SettingsError
 from shared.metrics import Metrics
 from shared.process import App, run
 from shared.settings import LogSettings, PrivateSettings
@@ -155,8 +155,12 @@ class Part:
             await asyncio.Event().wait()
         print("stopped", flush=True)
 
-settings = SimpleNamespace(private=PrivateSettings(port=0), log=LogSettings())
-run(App("tests", [Part()], Metrics.create(), lambda: True), settings)
+def read():
+    if "senseless" in sys.argv:
+        raise SettingsError("PORT: it must be a number")
+    return SimpleNamespace(private=PrivateSettings(port=0), log=LogSettings())
+
+run(lambda settings: App("tests", [Part()], Metrics.create(), lambda: True), read)
 """
 
 
@@ -236,6 +240,11 @@ async def test_a_process_that_must_not_start_says_why_and_exits_1(tmp_path: Path
     assert code == 1
     assert '"error": "PartitionMismatch"' in told
     assert "Traceback" not in told
+
+
+async def test_senseless_settings_are_one_line_that_names_them(tmp_path: Path) -> None:
+    async with service(tmp_path, "senseless") as process:
+        assert await ended(process) == (1, "outreach: PORT: it must be a number\n")
 
 
 TASKIQ_SERVICE = """
