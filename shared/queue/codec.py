@@ -14,6 +14,7 @@ its
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import lru_cache
 from struct import Struct, pack
 from typing import Final
 
@@ -136,6 +137,7 @@ def unpack_seen(job_id: str, raw: bytes) -> Seen:
     return replace(seen, reason=raw[start : start + length].decode(errors="replace"))
 
 
+@lru_cache(maxsize=64)  # all jobs of a claim have the same
 def unpack_token(token: str) -> tuple[int, int]:
     """Epoch and number of a token."""
     epoch, _, seq = token.partition("-")
