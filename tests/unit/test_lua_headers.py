@@ -90,6 +90,19 @@ def test_a_part_includes_nothing_and_is_included(room: str, name: str) -> None:
     assert any(f"-- @include {room}/{name}\n" in source(*script) for script in SCRIPTS)
 
 
+@pytest.mark.parametrize(("room", "name"), SCRIPTS)
+def test_a_script_that_uses_functions_of_the_language_as_locals_includes_them_first(
+    room: str, name: str
+) -> None:
+    prelude = part("redis", "locals")
+    names = {
+        each for line in re.findall(r"^local (.+) =", prelude, re.MULTILINE) for each in line.split(", ")
+    }
+    before, _, after = load(room, name).body.rpartition(prelude)
+    used = names.intersection(re.findall(r"(?<![.\w])(\w+)\b", re.sub(r"'[^'\n]*'", "", code(after))))
+    assert (before != "" and not code(before).strip()) is bool(used), used
+
+
 @pytest.mark.parametrize("path", [path for room in ROOMS for path in lua(room) + lua(room, "parts")], ids=str)
 def test_a_file_fits_on_a_page(path: Path) -> None:
     lines = [line for line in code(path.read_text()).splitlines() if line.strip()]
@@ -118,7 +131,7 @@ def test_no_call_reads_or_drops_as_much_as_there_is(path: Path) -> None:
         ("LREM", "K.completed"),  # no longer than what is kept
         ("ZREMRANGEBYSCORE", "K.slots"),  # no more than ran at once
     }
-    for command, key, rest in re.findall(r"redis\.call\('(\w+)', ([\w.]+)(.*)", path.read_text()):
+    for command, key, rest in re.findall(r"\bcall\('(\w+)', ([\w.]+)(.*)", path.read_text()):
         assert command not in whole or (command, key) in few
         assert "'BYSCORE'" not in rest or "'LIMIT'" in rest
         assert not (command.endswith("RANGE") and re.search(r", -1\b", rest))

@@ -19,6 +19,7 @@ RETURNS
 DERIVED
   jobs state lane ring ready parked held costly refused delayed active config windows slots wake
 ]]
+-- @include redis/locals
 -- @include redis/clock
 -- @include queue/keys
 -- @include queue/meta

@@ -13,6 +13,7 @@ RETURNS
 DERIVED
   jobs state lane ring ready parked delayed ids wake
 ]]
+-- @include redis/locals
 -- @include redis/clock
 -- @include queue/keys
 -- @include queue/meta
@@ -32,8 +33,8 @@ local ids, words, live = {}, {}, {}
 for i = 3, #ARGV, 5 do
   ids[#ids + 1] = ARGV[i]
 end
-local found = redis.call('HMGET', K.jobs, unpack(ids))
-local enqueued = struct.pack('>I6', now)
+local found = call('HMGET', K.jobs, unpack(ids))
+local enqueued = pack_bytes('>I6', now)
 local records, waiting, delays, states = {}, {}, {}, {}
 for n, id in ipairs(ids) do
   local at = n * 5 - 2
@@ -41,7 +42,7 @@ for n, id in ipairs(ids) do
   local lane, priority, _, _, _, payload = record(raw)
   local known = found[n] or live[id]
   if known then
-    local same = string.sub(known, (select(6, record(known)))) == string.sub(raw, payload)
+    local same = sub(known, (select(6, record(known)))) == sub(raw, payload)
     words[n] = same and 'duplicate' or 'conflict'
   else
     words[n] = recall(first, second, now, ttl)
@@ -61,14 +62,14 @@ for n, id in ipairs(ids) do
   end
 end
 if #records > 0 then
-  redis.call('HSET', K.jobs, unpack(records))
+  call('HSET', K.jobs, unpack(records))
 end
 local woken = enlist('RPUSH', waiting, m.vtime)
 if #delays > 0 then
-  redis.call('HSET', K.state, unpack(states))
-  redis.call('ZADD', K.delayed, unpack(delays))
+  call('HSET', K.state, unpack(states))
+  call('ZADD', K.delayed, unpack(delays))
 end
-if woken or (#delays > 0 and live[redis.call('ZRANGE', K.delayed, 0, 0)[1]]) then
+if woken or (#delays > 0 and live[call('ZRANGE', K.delayed, 0, 0)[1]]) then
   nudge()
 end
 return words

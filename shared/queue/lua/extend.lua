@@ -13,6 +13,7 @@ RETURNS
 DERIVED
   state active
 ]]
+-- @include redis/locals
 -- @include redis/clock
 -- @include queue/keys
 -- @include queue/meta

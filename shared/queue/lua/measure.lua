@@ -10,6 +10,7 @@ RETURNS
 DERIVED
   jobs lane ring ready parked refused delayed active completed failed
 ]]
+-- @include redis/locals
 -- @include queue/keys
 -- @include queue/record
 -- @include queue/lane_lists

@@ -14,6 +14,7 @@ RETURNS
 DERIVED
   jobs state delayed active completed failed
 ]]
+-- @include redis/locals
 -- @include queue/keys
 -- @include queue/state
 local cursor, ids, page = ARGV[2], {}, {}

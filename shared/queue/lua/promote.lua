@@ -11,6 +11,7 @@ RETURNS
 DERIVED
   jobs state lane ring ready parked delayed wake
 ]]
+-- @include redis/locals
 -- @include queue/keys
 -- @include queue/meta
 -- @include queue/record

@@ -18,6 +18,7 @@ RETURNS
 DERIVED
   jobs state lane ring ready parked delayed active completed failed slots wake
 ]]
+-- @include redis/locals
 -- @include redis/clock
 -- @include queue/keys
 -- @include queue/meta

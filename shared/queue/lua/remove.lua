@@ -11,6 +11,7 @@ RETURNS
 DERIVED
   jobs state parked delayed completed failed wake
 ]]
+-- @include redis/locals
 -- @include queue/keys
 -- @include queue/record
 -- @include queue/state

@@ -12,6 +12,7 @@ RETURNS
 DERIVED
   jobs state lane ring ready parked failed wake
 ]]
+-- @include redis/locals
 -- @include queue/keys
 -- @include queue/meta
 -- @include queue/record

@@ -15,6 +15,7 @@ RETURNS
 DERIVED
   config windows slots
 ]]
+-- @include redis/locals
 -- @include redis/clock
 -- @include queue/keys
 -- @include queue/meta

@@ -20,6 +20,7 @@ RETURNS
 DERIVED
   jobs state lane ring ready parked held costly refused delayed active completed failed config windows slots ids wake
 ]]
+-- @include redis/locals
 -- @include redis/clock
 -- @include queue/keys
 -- @include queue/meta

@@ -1,4 +1,4 @@
 -- shard_of(first, generation): the key of the intset that remembers a digest.
 local function shard_of(first, generation)
-  return K.ids .. ':' .. generation .. ':' .. string.sub(first, -4)
+  return K.ids .. ':' .. generation .. ':' .. sub(first, -4)
 end

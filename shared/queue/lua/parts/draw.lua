@@ -11,10 +11,10 @@ local function draw(c, line)
       park(c, turn, false, retry, blamed, why)
     else
       local first, second, third, fourth = lane_lists(turn.lane)
-      local count = math.min(turn.share, jobs)
-      local popped = redis.call('LMPOP', 4, first, second, third, fourth, 'LEFT', 'COUNT', count)
+      local count = min(turn.share, jobs)
+      local popped = call('LMPOP', 4, first, second, third, fourth, 'LEFT', 'COUNT', count)
       turn.list, turn.ids = popped[1], popped[2]
-      turn.priority = string.byte(turn.list, -1) - 48
+      turn.priority = byte(turn.list, -1) - 48
       for i = 1, #turn.ids do
         drawn[#drawn + 1] = turn.ids[i]
       end

@@ -15,8 +15,8 @@ local function enlist(command, jobs, vtime)
   end
   for n = 1, #lists do
     local ids = groups[lists[n]]
-    local length = redis.call(command, lists[n], unpack(ids))
-    if length == #ids and redis.call('EXISTS', lane_lists(ids.lane)) == 1 then
+    local length = call(command, lists[n], unpack(ids))
+    if length == #ids and call('EXISTS', lane_lists(ids.lane)) == 1 then
       lanes[#lanes + 1] = ids.lane
     elseif length == #ids or command == 'LPUSH' then
       changed[ids.lane] = true

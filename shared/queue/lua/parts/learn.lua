@@ -12,14 +12,14 @@ local function subject(name, raw, defaults)
   local windows = defaults and defaults.windows
   if not raw then
     return windows and {
-      name = name, windows = windows, weight = 1, closed = 0, capped = false, slots = math.huge, takers = false,
-      spent = 0, room = math.huge, smallest = math.huge, logs = false, touched = false,
+      name = name, windows = windows, weight = 1, closed = 0, capped = false, slots = huge, takers = false,
+      spent = 0, room = huge, smallest = huge, logs = false, touched = false,
     } or false
   end
   local c = config(raw)
   return {
     name = name, windows = c.windows or windows, weight = c.weight, closed = c.closed, capped = c.capped and c.cap,
-    slots = math.huge, takers = {}, spent = 0, room = math.huge, smallest = math.huge, logs = false, touched = false,
+    slots = huge, takers = {}, spent = 0, room = huge, smallest = huge, logs = false, touched = false,
   }
 end
 

@@ -8,7 +8,7 @@ local function learn_lanes(books, lanes)
       local subjects = {}
       books.lanes[lane] = subjects
       if books.rules then
-        local group, tenant, channel = string.match(lane, '^(([^/]+)/([^/]+))/')
+        local group, tenant, channel = match(lane, '^(([^/]+)/([^/]+))/')
         ask(books, wanted, tenant or lane)
         subjects[1] = tenant or lane
         if group then

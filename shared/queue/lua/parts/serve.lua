@@ -51,7 +51,7 @@ local function serve(c, line, drawn)
     end
     if got > 0 then
       tags[#tags + 1], tags[#tags + 2] = turn.tag + got / turn.weight, turn.tenant
-      c.vtime = math.max(c.vtime, turn.tag)
+      c.vtime = max(c.vtime, turn.tag)
     end
   end
   if #tags > 0 then

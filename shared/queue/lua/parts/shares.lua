@@ -15,7 +15,7 @@ local function shares(line, free)
     if free == 0 or level <= tenant.tag then
       break
     end
-    tenant.share = math.min(free, math.max(1, math.floor((level - tenant.tag) * tenant.weight + 0.5)))
+    tenant.share = min(free, max(1, floor((level - tenant.tag) * tenant.weight + 0.5)))
     free = free - tenant.share
   end
 end

@@ -6,10 +6,10 @@ local function state(raw)
   if not raw then
     return 'w', 0, 0, 0, 0, 0
   end
-  return struct.unpack('>c1BBI6I6B', raw)
+  return unpack_bytes('>c1BBI6I6B', raw)
 end
 
 -- pack_state(...): the reverse.
 local function pack_state(letter, attempt, stalls, seq, at, held)
-  return struct.pack('>c1BBI6I6B', letter, attempt, stalls, seq, at, held)
+  return pack_bytes('>c1BBI6I6B', letter, attempt, stalls, seq, at, held)
 end

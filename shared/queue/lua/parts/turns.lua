@@ -1,7 +1,7 @@
 -- turns(books, free, most): the tenants whose turn it is, each with the lane at its ring's head (which goes
 -- to the tail) and a share of the free jobs. Tenants with an empty ring leave the line. Nil: nobody waits.
 local function turns(books, free, most)
-  local rows = redis.call('ZRANGE', K.ready, 0, most - 1, 'WITHSCORES')
+  local rows = call('ZRANGE', K.ready, 0, most - 1, 'WITHSCORES')
   if #rows == 0 then
     return nil
   end
@@ -29,7 +29,7 @@ local function turns(books, free, most)
     local turn = line[n]
     if turn.share > 0 then
       turn.ring = stem .. turn.tenant
-      turn.lane = redis.call('LMOVE', turn.ring, turn.ring, 'LEFT', 'RIGHT')
+      turn.lane = call('LMOVE', turn.ring, turn.ring, 'LEFT', 'RIGHT')
       if turn.lane then
         served[#served + 1], lanes[#lanes + 1] = turn, turn.lane
       else
@@ -38,7 +38,7 @@ local function turns(books, free, most)
     end
   end
   if #idle > 0 then
-    redis.call('ZREM', K.ready, unpack(idle))
+    call('ZREM', K.ready, unpack(idle))
   end
   learn_lanes(books, lanes)
   return served
@@ -46,6 +46,6 @@ end
 
 -- anybody_waits(): whether there is work for another worker; a tenant alone in the line may have none.
 local function anybody_waits()
-  local line = redis.call('ZRANGE', K.ready, 0, 1)
-  return #line == 2 or (#line == 1 and redis.call('EXISTS', K.ring .. ':' .. line[1]) == 1)
+  local line = call('ZRANGE', K.ready, 0, 1)
+  return #line == 2 or (#line == 1 and call('EXISTS', K.ring .. ':' .. line[1]) == 1)
 end
