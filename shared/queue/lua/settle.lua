@@ -54,6 +54,7 @@ DERIVED
 -- @include queue/draw
 -- @include queue/lease
 -- @include queue/judge
+-- @include queue/leave
 -- @include queue/serve
 -- @include queue/claim
 -- @include queue/finish

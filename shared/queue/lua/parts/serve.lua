@@ -7,26 +7,10 @@ local function put_back(list, ids, n)
   redis.call('LPUSH', list, unpack(back))
 end
 
--- leave(c, turn, got, refused): lets go of a lane that is empty, that may start no more jobs, or whose next job
--- costs more than fits (`refused`: until when, and by whom). That one waits alone: its siblings' jobs may cost less.
-local function leave(c, turn, got, refused)
-  if not refused and redis.call('LLEN', turn.list) == 0 and redis.call('EXISTS', lane_lists(turn.lane)) == 0 then
-    redis.call('RPOP', turn.ring)
-  elseif refused or (got > 0 and #turn.subjects > 0) then
-    local jobs, _, retry, blamed, why = admission(turn.subjects, 1, c.now)
-    if jobs < 1 then
-      park(c, turn, got > 0, retry, blamed, why)
-    elseif refused then
-      park(c, turn, got > 0, refused.retry, turn.lane, 'cost')
-      c.costly[turn.lane] = refused.by
-    end
-  end
-end
-
 -- serve(c, line, drawn): judges what was drawn and puts back what there is no room for; moves the served tenants
 -- back in the line by what they got over their weight.
 local function serve(c, line, drawn)
-  local raws, states, tags, at = {}, {}, {}, 0
+  local raws, states, tags, at, dry = {}, {}, {}, 0, any_dry(line)
   if #drawn > 0 then
     raws, states = redis.call('HMGET', K.jobs, unpack(drawn)), redis.call('HMGET', K.state, unpack(drawn))
   end
@@ -47,7 +31,7 @@ local function serve(c, line, drawn)
     end
     at, c.free = at + #ids, c.free - got
     if not turn.parked then
-      leave(c, turn, got, refused)
+      leave(c, turn, got, refused, dry)
     end
     if got > 0 then
       tags[#tags + 1], tags[#tags + 2] = turn.tag + got / turn.weight, turn.tenant
