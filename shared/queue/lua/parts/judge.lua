@@ -26,13 +26,16 @@ local function judge(c, turn, id, raw, raw_state)
   elseif expires and expires <= c.now then
     fate = 'expired'
   else
-    local jobs, most, retry, blamed = admission(turn.subjects, cost, c.now)
+    local units, jobs, most, retry, blamed = max(1, cost), 1, huge, nil, nil
+    if units > turn.fits then
+      jobs, most, retry, blamed = admission(turn.subjects, cost, c.now)
+    end
     if cost > most and most > 0 then
       fate = 'cost'
     elseif jobs < 1 then
       return 'refused', retry, blamed
     else
-      held = take(turn.subjects, id, cost)
+      held, turn.fits = take(turn.subjects, id, cost), turn.fits - units
     end
   end
   c.seen[id] = true

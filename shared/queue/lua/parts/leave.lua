@@ -14,7 +14,7 @@ local function leave(c, turn, got, refused, dry)
   local empty = dry and not refused and redis.call('LLEN', turn.list) == 0
   if empty and redis.call('EXISTS', lane_lists(turn.lane)) == 0 then
     redis.call('RPOP', turn.ring)
-  elseif refused or (got > 0 and #turn.subjects > 0) then
+  elseif refused or turn.fits < 1 then
     local jobs, _, retry, blamed, why = admission(turn.subjects, 1, c.now)
     if jobs < 1 then
       park(c, turn, got > 0, retry, blamed, why)

@@ -10,7 +10,7 @@ local function turns(books, free, most)
   for i = 1, #rows, 2 do
     line[#line + 1] = {
       tenant = rows[i], tag = tonumber(rows[i + 1]), weight = 1, share = 0, ring = '', lane = '',
-      subjects = rows, ids = rows, list = false, priority = false, parked = false,
+      subjects = rows, ids = rows, list = false, priority = false, parked = false, fits = 0,
     }
     if books.rules then
       ask(books, wanted, rows[i])
