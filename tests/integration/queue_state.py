@@ -49,6 +49,13 @@ class Bench:
         """The whole state of a partition."""
         return await snapshot(self.redis, self.queue._tags[partition])
 
+    async def stored(self, subject: str) -> tuple[tuple[int, int, int], bytes]:
+        """The recent charge of a subject (first, last, cost), and its logs as they are stored."""
+        key = f"{self.queue._tags[0]}windows:{self.clock.now // 90_000_000}"
+        raw = await self.redis.hget(key, subject)  # type: ignore[misc]  # redis-py's union
+        recent = int.from_bytes(raw[:6]), int.from_bytes(raw[6:12]), int.from_bytes(raw[12:16])
+        return recent, raw[22 + int.from_bytes(raw[20:22]) :]
+
 
 @asynccontextmanager
 async def bench(
@@ -118,7 +125,7 @@ def _decoded(name: str, value: Any) -> Any:
     if name == "meta":
         return _meta(value)
     if name.startswith("windows:"):
-        return {each: _logs(raw) for each, raw in value.items()}
+        return {each: _windows(raw) for each, raw in value.items()}
     if name == "refused":
         return {each: int(raw) for each, raw in value.items()}
     return value
@@ -145,8 +152,14 @@ def _meta(value: dict[str, bytes]) -> dict[str, Any]:
     return dict(zip(("epoch", "seq", "last"), numbers, strict=True)) | rest
 
 
+def _windows(raw: bytes) -> dict[int, list[tuple[int, int]]]:
+    """Length of window, ms → bins of (last charge, cost), the recent charge as one more."""
+    last, cost, size = int.from_bytes(raw[6:12]), *unpack_from(">I4xH", raw, 12)
+    recent = [(last, cost)] if cost else []
+    return {length: bins + recent for length, bins in _logs(raw[22 + size :]).items()}
+
+
 def _logs(raw: bytes) -> dict[int, list[tuple[int, int]]]:
-    """Length of window, ms → bins of (last charge, cost)."""
     logs, at = {}, 0
     while at < len(raw):
         length, total, count = *unpack_from(">II", raw, at), *unpack_from(">H", raw, at + 20)

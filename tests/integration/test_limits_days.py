@@ -72,3 +72,29 @@ async def test_a_consumer_barely_faster_than_a_days_limit_uses_nearly_all_of_it(
             await consumer.claim(1)
         assert most_in_any(consumer.starts, DAY) == limit
         assert len(consumer.starts) >= 0.98 * limit * days
+
+
+@pytest.mark.parametrize("pause_ms", [20, 130])
+async def test_bursts_beside_a_recent_charge_never_pass_a_limit_and_nearly_use_it_up(
+    valkey_url: str, pause_ms: int
+) -> None:
+    """Three jobs at once, and three more soon: most charges only change the recent part."""
+    windows, lengths = ((10.0, 100), (100.0, 700)), 8
+    async with bench(valkey_url) as b:
+        await b.queue.configure(0, [limits("*/email", *windows)])
+        consumer, beside = Consumer(b, ["a/email/s"]), 0
+        while b.clock.now < T0 + lengths * 100_000:
+            claimed = await consumer.claim(3)
+            if claimed.jobs:
+                (first, last, _), _ = await b.stored("a/email")
+                beside += first < last == b.clock.now
+            if len(claimed.jobs) < 3 and not claimed.more:
+                assert claimed.wake_ms is not None
+                b.clock.now = max(b.clock.now + 1, claimed.wake_ms)
+            else:
+                b.clock.forward(milliseconds=pause_ms)
+        for seconds, limit in windows:
+            assert most_in_any(consumer.starts, int(seconds * 1000)) == limit
+        used = len([at for at in consumer.starts if at < T0 + lengths * 100_000])
+        assert used >= 0.98 * 700 * lengths
+        assert beside > used / 3 / 2

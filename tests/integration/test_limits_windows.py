@@ -271,3 +271,101 @@ async def test_a_limit_that_came_after_a_charge_gives_nothing_back_for_it(valkey
         assert ids(await b.queue.claim(0, 9)) == []
         await b.queue.configure(0, [SubjectConfig("a")])
         assert "windows:18000" not in await b.state()
+
+
+async def test_a_charge_that_fits_beside_a_recent_one_leaves_the_logs_as_they_are(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        await b.queue.configure(0, [limits("a", (60, 9), (3600, 20))])
+        await b.queue.enqueue([job(f"job-{n}", cost=2) for n in range(9)])
+        await b.queue.claim(0, 1)
+        (_, logs) = await b.stored("a")
+        b.clock.forward(milliseconds=937)
+        await b.queue.claim(0, 2)
+        assert await b.stored("a") == ((T0, T0 + 937, 6), logs)
+        b.clock.forward(milliseconds=1)
+        await b.queue.claim(0, 1)
+        recent, later = await b.stored("a")
+        assert recent == (T0 + 938, T0 + 938, 2) and len(later) == len(logs) + 2 * 10
+        assert (await b.state())["windows:18000"]["a"] == {
+            60_000: [(T0 + 937, 6), (T0 + 938, 2)],
+            HOUR: [(T0 + 937, 6), (T0 + 938, 2)],
+        }
+
+
+async def test_room_that_came_since_the_logs_were_read_is_found_while_a_recent_charge_is_open(
+    valkey_url: str,
+) -> None:
+    async with bench(valkey_url) as b:
+        await b.queue.configure(0, [limits("a", (60, 3))])
+        await b.queue.enqueue([job(f"job-{n}") for n in range(9)])
+        assert len(ids(await b.queue.claim(0, 2))) == 2
+        b.clock.now = T0 + 59_900
+        assert len(ids(await b.queue.claim(0, 1))) == 1
+        b.clock.now = T0 + 60_100
+        assert len(ids(await b.queue.claim(0, 9))) == 2
+        assert (await b.stored("a"))[0] == (T0 + 59_900, T0 + 60_100, 3)
+        b.clock.now = T0 + 120_099
+        refused = await b.queue.claim(0, 9)
+        assert (ids(refused), refused.wake_ms) == ([], T0 + 120_100)
+
+
+@pytest.mark.parametrize("changed", ["its own", "its channel's"])
+async def test_a_lowered_limit_binds_at_once_though_a_recent_charge_is_open(
+    valkey_url: str, changed: str
+) -> None:
+    subject = {"its own": "a/email/s", "its channel's": "*/email"}[changed]
+    async with bench(valkey_url) as b:
+        await b.queue.configure(0, [limits(subject, (60, 9))])
+        await b.queue.enqueue([job(f"job-{n}", "a/email/s") for n in range(9)])
+        assert len(ids(await b.queue.claim(0, 3))) == 3
+        assert (await b.stored("a/email/s"))[0] == (T0, T0, 3)
+        b.clock.forward(milliseconds=1)
+        await b.queue.configure(0, [limits(subject, (60, 4))])
+        lowered = await b.queue.claim(0, 9)
+        assert (len(ids(lowered)), lowered.wake_ms) == (1, T0 + 60_000)
+        assert (await b.stored("a/email/s"))[0] == (T0 + 1, T0 + 1, 1)
+
+
+async def test_a_refund_comes_from_the_oldest_bin_while_a_recent_charge_is_open(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        await b.queue.configure(0, [limits("a", (60, 3))])
+        await b.queue.enqueue([job(f"job-{n}") for n in range(9)])
+        await b.queue.claim(0, 1)
+        b.clock.forward(seconds=5)
+        await b.queue.claim(0, 1)
+        b.clock.forward(milliseconds=100)
+        (last,) = (await b.queue.claim(0, 1)).jobs
+        assert (await b.stored("a"))[0] == (T0 + 5_000, T0 + 5_100, 2)
+        await b.queue.settle(0, [Settlement(last, Verdict.SKIPPED)])
+        assert (await b.state())["windows:18000"]["a"] == {60_000: [(T0 + 5_100, 2)]}
+        assert len(ids(await b.queue.claim(0, 9))) == 1
+
+
+async def test_a_refund_of_a_recent_charge_takes_nothing_from_a_window_that_came_after_it(
+    valkey_url: str,
+) -> None:
+    async with bench(valkey_url) as b:
+        await b.queue.configure(0, [limits("a", (60, 3))])
+        await b.queue.enqueue([job(f"job-{n}") for n in range(9)])
+        (first,) = (await b.queue.claim(0, 1)).jobs
+        await b.queue.configure(0, [limits("a", (60, 3), (3600, 2))])
+        await b.queue.claim(0, 1)
+        await b.queue.settle(0, [Settlement(first, Verdict.SKIPPED)])
+        assert (await b.state())["windows:18000"]["a"] == {60_000: [(T0, 1)], HOUR: [(T0, 1)]}
+        assert len(ids(await b.queue.claim(0, 9))) == 1
+
+
+async def test_a_recent_charge_stays_open_over_the_change_of_generations(valkey_url: str) -> None:
+    generation = 90_000_000
+    async with bench(valkey_url) as b:
+        await b.queue.configure(0, [limits("a", (86_400, 3))])
+        await b.queue.enqueue([job(f"job-{n}") for n in range(9)])
+        start = b.clock.now = (T0 // generation + 1) * generation - 1
+        await b.queue.claim(0, 1)
+        b.clock.forward(milliseconds=1)
+        await b.queue.claim(0, 1)
+        assert (await b.stored("a"))[0] == (start, start + 1, 2)
+        assert len(ids(await b.queue.claim(0, 9))) == 1
+        b.clock.now = start + 86_400_000
+        refused = await b.queue.claim(0, 9)
+        assert (ids(refused), refused.wake_ms) == ([], start + 1 + 86_400_000)

@@ -25,6 +25,8 @@ return found
 """
 
 Bins = list[tuple[int, int]]
+Recent = tuple[int, int, int] | None
+"""First charge, last charge, cost: what is in no bin yet."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Whole:
     parked: dict[str, float]
     ready: dict[str, float]
     slots: dict[str, dict[str, float]]
-    logs: dict[str, dict[int, Bins]]
+    logs: dict[str, dict[int, tuple[Bins, Recent]]]
     vtime: float
 
 
@@ -137,21 +139,25 @@ def _caps(books: Books, found: Whole, now: int) -> Iterator[str]:
 
 def _windows(books: Books, found: Whole, now: int) -> Iterator[str]:
     for (subject, length), log in books.logs.items():
-        bins = found.logs.get(subject, {}).get(length, [])
+        bins, recent = found.logs.get(subject, {}).get(length, ([], None))
         counted = [(last, cost) for last, cost in bins if last + length > now]
         if counted != log.alive(now):
             yield f"{subject} in {length} ms counts {counted}, not {log.alive(now)}"
+        if recent != log.recent and any(each and each[1] + length > now for each in (recent, log.recent)):
+            yield f"{subject} was charged {recent} of late, not {log.recent}"
 
 
-def _logs(raw: bytes) -> Iterator[tuple[int, Bins]]:
-    at = 0
+def _logs(raw: bytes) -> Iterator[tuple[int, tuple[Bins, Recent]]]:
+    first, last, cost = (int.from_bytes(raw[at:end]) for at, end in ((0, 6), (6, 12), (12, 16)))
+    recent = (first, last, cost) if cost else None
+    at = 22 + int.from_bytes(raw[20:22])
     while at < len(raw):
         length, total = unpack_from(">II", raw, at)
         (count,) = unpack_from(">H", raw, at + 20)
         found = [unpack_from(">HII", raw, at + 22 + 10 * n) for n in range(count)]
         bins = [(high << 32 | low, cost) for high, low, cost in found]
         assert total == sum(cost for _, cost in bins)
-        yield length, bins
+        yield length, (bins, recent)
         at += 22 + 10 * count
 
 

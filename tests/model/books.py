@@ -51,41 +51,63 @@ class Charged:
 
 @dataclass
 class Log:
-    """One window of one subject: every charge under it, and the bins that they are counted in."""
+    """One window of one subject: every charge under it, and the bins that they are counted in.
+
+    recent: first time, last time and cost of charges that are in no bin yet.
+    """
 
     length: int
     limit: int
     charges: list[Charged] = field(default_factory=list)
     bins: list[tuple[int, int]] = field(default_factory=list)
     start: int = 0
+    recent: tuple[int, int, int] | None = None
     limits: list[tuple[int, int]] = field(default_factory=list)
     dormant: bool = False
 
     def alive(self, now: int) -> list[tuple[int, int]]:
         return [(last, cost) for last, cost in self.bins if last + self.length > now]
 
-    def count(self, at: int, cost: int) -> None:
-        """A charge joins the open bin for a 64th of the window, else opens one."""
-        if self.bins and at - self.start < self.length / 64:
-            last, counted = self.bins.pop()
-            self.bins.append((max(at, last), counted + cost))
+    def used(self, now: int) -> int:
+        recent = [self.recent[1:]] if self.recent else []
+        return sum(cost for last, cost in self.bins + recent if last + self.length > now)
+
+    def count(self, first: int, last: int, cost: int) -> None:
+        """Charges join the open bin for a 64th of the window, else open one."""
+        if self.bins and last - self.start < self.length / 64:
+            before, counted = self.bins.pop()
+            self.bins.append((max(before, last), counted + cost))
         else:
-            self.bins.append((at, cost))
-            self.start = at
+            self.bins.append((last, cost))
+            self.start = first
+
+    def charge(self, at: int, cost: int) -> None:
+        first, _, counted = self.recent or (at, at, 0)
+        self.recent = first, at, counted + cost
+
+    def fold(self, now: int) -> None:
+        """What was charged recently joins the bins that still count."""
+        self.bins = self.alive(now)
+        if self.recent and self.recent[1] + self.length > now:
+            self.count(*self.recent)
+        self.recent = None
+
+    def forget(self) -> None:
+        """Redis knows of no charge."""
+        self.bins, self.start, self.recent = [], 0, None
 
     def give_back(self, claimed: ClaimedJob, now: int) -> None:
         """Out of the oldest bins, if the window knew of the charge and is longer than its age."""
+        self.fold(now)
         mine = [each for each in self.charges if each.claimed is claimed]
         if not mine or self.length <= now - claimed.claimed_ms:
             return
         mine[0].kept, left = 0, claimed.cost
-        bins = self.alive(now)
-        while left and bins:
-            last, counted = bins.pop(0)
+        while left and self.bins:
+            last, counted = self.bins.pop(0)
             if counted > left:
-                bins.insert(0, (last, counted - left))
+                self.bins.insert(0, (last, counted - left))
             left -= min(left, counted)
-        self.bins = bins
 
     def over(self, now: int) -> list[str]:
         """Rolling windows that end with one of the latest charges, and hold more than was ever allowed."""
@@ -121,6 +143,7 @@ class Books:
         self.remembered: dict[str, tuple[bytes, int]] = {}
         self.configs: dict[str, SubjectConfig] = {}
         self.logs: dict[tuple[str, int], Log] = {}
+        self.under: dict[str, tuple[Window, ...] | None] = {}
         self.holding: dict[str, set[str]] = defaultdict(set)
         self.outside: dict[str, dict[str, int]] = defaultdict(dict)
         self.tags: dict[str, float] = {}
@@ -218,16 +241,26 @@ class Books:
                 if name == subject:
                     del self.logs[name, length]
 
-    def logs_of(self, lane: str) -> Iterator[Log]:
-        for subject in subjects_of(lane):
+    def logs_of(self, *subjects: str) -> Iterator[Log]:
+        for subject in subjects:
             yield from (log for (name, _), log in self.logs.items() if name == subject and not log.dormant)
+
+    def fold_old(self, subject: str, now: int) -> None:
+        """What was charged under other windows, or a 64th of the shortest ago, is recent no more."""
+        logs, under = list(self.logs_of(subject)), self.windows(subject)
+        shortest = min((log.length for log in logs), default=0)
+        old = any(log.recent and now - log.recent[0] >= shortest / 64 for log in logs)
+        for log in logs if old or self.under.get(subject) != under else ():
+            log.fold(now)
+        self.under[subject] = under
 
     def charge(self, job: Job, claimed: ClaimedJob, now: int) -> None:
         self.wake(job.lane)
-        for log in self.logs_of(job.lane):
-            log.bins = log.alive(now)
-            log.count(now, job.cost)
-            log.charges.append(Charged(now, job.cost, claimed))
+        for subject in subjects_of(job.lane):
+            self.fold_old(subject, now)
+            for log in self.logs_of(subject):
+                log.charge(now, job.cost)
+                log.charges.append(Charged(now, job.cost, claimed))
         for subject in subjects_of(job.lane):
             if self.config(subject).cap is not None:
                 self.holding[subject].add(job.id)
@@ -244,7 +277,7 @@ class Books:
 
     def refund(self, job: Job, claimed: ClaimedJob, now: int) -> None:
         self.wake(job.lane)
-        for log in self.logs_of(job.lane):
+        for log in self.logs_of(*subjects_of(job.lane)):
             log.give_back(claimed, now)
 
     def attempts(self) -> list[tuple[int, str, int]]:
@@ -260,11 +293,11 @@ class Books:
     def reseed(self, attempts: Iterable[tuple[int, str, int]], now: int) -> None:
         self.logs = {key: log for key, log in self.logs.items() if not log.dormant}
         for log in self.logs.values():
-            log.bins, log.start = [], 0
+            log.forget()
         for at, subject, cost in attempts:
             for (name, length), log in self.logs.items():
                 if name == subject and at + length > now:
-                    log.count(at, cost)
+                    log.count(at, at, cost)
 
     # --- what must be true
 
@@ -285,6 +318,4 @@ class Books:
             config = self.config(subject)
             if config.paused or config.closed_until_ms > now or self.free(subject, now) < 1:
                 return False
-        return all(
-            sum(cost for _, cost in log.alive(now)) + job.cost <= log.limit for log in self.logs_of(job.lane)
-        )
+        return all(log.used(now) + job.cost <= log.limit for log in self.logs_of(*subjects_of(job.lane)))

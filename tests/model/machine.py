@@ -340,7 +340,7 @@ class EngineMachine(RuleBasedStateMachine):
             case "version":
                 assert job.version > NEWEST_VERSION and now - job.newer_since >= DAY_MS
             case "cost":
-                assert any(job.cost > log.limit for log in books.logs_of(job.lane))
+                assert any(job.cost > log.limit for log in books.logs_of(*subjects_of(job.lane)))
             case "stalled":
                 assert job.stalls >= SPEC.max_stalls
             case other:
@@ -700,6 +700,15 @@ class EngineMachine(RuleBasedStateMachine):
         saw("configure", "closed" if closed else "paused" if config.paused else "open")
         self.put_in_force(config)
 
+    @rule(config=configs, draft=drafts, slots=st.integers(1, 3))
+    def change_limits_at_work(self, config: SubjectConfig, draft: Draft, slots: int) -> None:
+        """What is in force changes between two claims of one moment."""
+        self.enqueue([draft])
+        partition, _ = self.at(draft.lane)
+        self.claim(partition, slots)
+        self.configure(replace(config, subject=subjects_of(draft.lane)[-1], paused=False), 0, True)
+        self.claim(partition, slots)
+
     def put_in_force(self, config: SubjectConfig) -> None:
         for partition in self.places(config.subject):
             now = self.server_now(partition)
@@ -739,7 +748,7 @@ class EngineMachine(RuleBasedStateMachine):
         fresh.epoch = old.epoch
         fresh.logs, fresh.configs = old.logs, old.configs
         for log in fresh.logs.values():
-            log.bins = []
+            log.forget()
         self.old += [(partition, job.claimed) for job in old.jobs.values() if job.claimed is not None]
         self.books[partition] = fresh
 

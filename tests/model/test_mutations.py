@@ -28,6 +28,22 @@ class Fault:
 FAULTS = (
     Fault("limits", "charge", "log.total + cost", "log.total", "a window never fills"),
     Fault("limits", "log", "last + length > now", "last + length > now + length / 2", "bins leave early"),
+    Fault("limits", "recent", "under == subject.windows.raw and ", "", "changed limits do not bind yet"),
+    Fault("limits", "recent", "subject.room, #under", "4294967295, #under", "room is never used up"),
+    Fault(
+        "limits",
+        "recent",
+        "subject.recent > 0",
+        "subject.recent < 0",
+        "charges are lost on their way to bins",
+    ),
+    Fault(
+        "limits",
+        "recent",
+        "subject.open, subject.touched = false",
+        "subject.open, subject.touched = true",
+        "a refund is lost",
+    ),
     Fault("limits", "refund", "log.total - back", "log.total - back - back", "a refund gives back twice"),
     Fault("queue", "holders", "job.epoch == m.epoch", "true", "tokens outlive an opening"),
     Fault("queue", "judge", "expires <= c.now", "expires < 0", "nothing ever expires"),

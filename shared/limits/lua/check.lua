@@ -21,12 +21,13 @@ local length, cost = tonumber(ARGV[3]), tonumber(ARGV[4])
 local raw = redis.call('GET', KEYS[1])
 local last = raw and struct.unpack('>I6', raw, #raw - 9) or 0
 local now = clock(ARGV[1], last)
-local logs, room = read_logs(raw, {{length = length, limit = tonumber(ARGV[2])}}, now, 0)
+local logs = arrange(unpack_logs(raw or '', now), {{length = length, limit = tonumber(ARGV[2])}}, 0)
+local room = room_in(logs)
 if cost > room then
   return {'refused', math.max(0, room), room_at(logs, cost, now)}
 end
 if cost > 0 then
-  charge(logs, cost, now)
+  charge(logs, cost, now, now, now)
   redis.call('SET', KEYS[1], pack_logs(logs), 'PX', 2 * length)
 end
 local oldest = logs[1].bins ~= '' and struct.unpack('>I6', logs[1].bins) + length or now

@@ -36,8 +36,10 @@ DERIVED
 -- @include limits/log
 -- @include limits/room
 -- @include limits/charge
+-- @include limits/recent
 -- @include limits/shelf
 -- @include limits/config
+-- @include limits/windows
 -- @include queue/learn
 -- @include queue/learn_lanes
 -- @include queue/admission

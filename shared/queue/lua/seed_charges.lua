@@ -21,9 +21,12 @@ DERIVED
 -- @include queue/meta
 -- @include queue/opening
 -- @include limits/log
+-- @include limits/room
 -- @include limits/charge
+-- @include limits/recent
 -- @include limits/shelf
 -- @include limits/config
+-- @include limits/windows
 -- @include queue/learn
 -- @include queue/books
 local m, wanted = meta(), {names = {}, defaults = {}}
@@ -42,15 +45,10 @@ for at = 4, #ARGV, 3 do
 end
 learn_subjects(books, wanted)
 for at = 4, #ARGV, 3 do
-  local subject, charged, alive = books.subjects[ARGV[at]], tonumber(ARGV[at + 1]), {}
-  for _, log in ipairs(subject and subject.logs or {}) do
-    if charged + log.length > now then
-      alive[#alive + 1] = log
-    end
-  end
-  if #alive > 0 then
-    charge(alive, tonumber(ARGV[at + 2]), charged)
-    subject.touched = true
+  local subject, charged = books.subjects[ARGV[at]], tonumber(ARGV[at + 1])
+  if subject and subject.windows then
+    charge(fold(subject, now, books.seq), tonumber(ARGV[at + 2]), charged, charged, now)
+    subject.room = room_in(subject.logs)
   end
 end
 close_books(books)

@@ -38,9 +38,11 @@ DERIVED
 -- @include limits/log
 -- @include limits/room
 -- @include limits/charge
+-- @include limits/recent
 -- @include limits/refund
 -- @include limits/shelf
 -- @include limits/config
+-- @include limits/windows
 -- @include limits/shut
 -- @include queue/learn
 -- @include queue/learn_lanes

@@ -1,14 +1,18 @@
--- charge(logs, cost, now): counts a cost in every window; the caller has seen that there is room.
-local function charge(logs, cost, now)
-  for _, log in ipairs(logs) do
+-- charge(logs, cost, first, last, now): counts a cost that was charged from one time to another in every window that
+-- it has not left yet. The times are less than length/64 apart, and nothing later was charged before.
+local function charge(logs, cost, first, last, now)
+  for i = 1, #logs do
+    local log = logs[i]
     local bins = log.bins
-    log.total = log.total + cost
-    if bins ~= '' and now - log.start < log.length / 64 then
-      local last, counted = struct.unpack('>I6I4', bins, #bins - 9)
-      log.bins = string.sub(bins, 1, -11) .. struct.pack('>I6I4', math.max(now, last), counted + cost)
-    else
-      log.bins = bins .. struct.pack('>I6I4', now, cost)
-      log.start = now
+    if last + log.length > now then
+      log.total = log.total + cost
+      if bins ~= '' and last - log.start < log.length / 64 then
+        local before, counted = struct.unpack('>I6I4', bins, #bins - 9)
+        log.bins = string.sub(bins, 1, -11) .. struct.pack('>I6I4', math.max(last, before), counted + cost)
+      else
+        log.bins = bins .. struct.pack('>I6I4', last, cost)
+        log.start = first
+      end
     end
   end
 end

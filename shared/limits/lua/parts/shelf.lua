@@ -1,15 +1,15 @@
--- Logs lie in two generations of 25 hours, longer than any log lives: read from the new, else the old; written to
+-- Charges lie in two generations of 25 hours, longer than any counts: read from the new, else the old; written to
 -- the new; what is older is dropped as a whole.
 local GENERATION = 90000000
 
--- fetch_logs(names, now): the raw logs of subjects, in order; false for none.
-local function fetch_logs(names, now)
+-- fetch_charges(names, now): the raw charges of subjects, in order; false for none.
+local function fetch_charges(names, now)
   local generation = math.floor(now / GENERATION)
   local raws = redis.call('HMGET', K.windows .. ':' .. generation, unpack(names))
   local missing, places = {}, {}
-  for i, name in ipairs(names) do
+  for i = 1, #names do
     if not raws[i] then
-      missing[#missing + 1] = name
+      missing[#missing + 1] = names[i]
       places[#places + 1] = i
     end
   end
@@ -22,9 +22,9 @@ local function fetch_logs(names, now)
   return raws
 end
 
--- store_logs(pairs, now): writes {name, raw, name, raw, ...}. The first write of a generation drops what nobody
+-- store_charges(pairs, now): writes {name, raw, name, raw, ...}. The first write of a generation drops what nobody
 -- reads any more; the expiry is for a partition that falls silent.
-local function store_logs(pairs, now)
+local function store_charges(pairs, now)
   local generation = math.floor(now / GENERATION)
   local key = K.windows .. ':' .. generation
   if redis.call('HSET', key, unpack(pairs)) * 2 == #pairs and redis.call('HLEN', key) * 2 == #pairs then

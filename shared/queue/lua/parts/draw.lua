@@ -5,7 +5,7 @@ local function draw(c, line)
   for n = 1, #line do
     local turn = line[n]
     turn.subjects = c.books.lanes[turn.lane]
-    local jobs, _, retry, blamed, why = admission(turn.subjects, 1, c.now)
+    local jobs, retry, blamed, why = admission(c.books, turn.subjects, 1)
     if jobs < 1 then
       turn.ids, turn.parked = {}, true
       park(c, turn, false, retry, blamed, why)

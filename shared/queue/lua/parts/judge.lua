@@ -26,10 +26,11 @@ local function judge(c, turn, id, raw, raw_state)
   elseif expires and expires <= c.now then
     fate = 'expired'
   else
-    local units, jobs, most, retry, blamed = max(1, cost), 1, huge, nil, nil
+    local units, jobs, retry, blamed = max(1, cost), 1, nil, nil
     if units > turn.fits then
-      jobs, most, retry, blamed = admission(turn.subjects, cost, c.now)
+      jobs, retry, blamed = admission(c.books, turn.subjects, cost)
     end
+    local most = jobs < 1 and smallest_limit(turn.subjects) or huge
     if cost > most and most > 0 then
       fate = 'cost'
     elseif jobs < 1 then

@@ -1,36 +1,37 @@
 -- ask(books, wanted, name, defaults): a subject to be learned, once; `defaults` is the `*/channel` whose windows hold
 -- where it has none of its own, or nil.
 local function ask(books, wanted, name, defaults)
-  if books.subjects[name] == nil then
-    local n = #wanted.names + 1
-    books.subjects[name], wanted.names[n], wanted.defaults[n] = false, name, defaults or false
+  local subjects, names = books.subjects, wanted.names
+  if subjects[name] == nil then
+    local n = #names + 1
+    subjects[name], names[n], wanted.defaults[n] = false, name, defaults or false
   end
 end
 
--- subject(name, raw, defaults): what is in force for a subject, nothing charged yet; false if nothing is.
-local function subject(name, raw, defaults)
-  local windows = defaults and defaults.windows
-  if not raw then
-    return windows and {
-      name = name, windows = windows, weight = 1, closed = 0, capped = false, slots = huge, takers = false,
-      spent = 0, room = huge, smallest = huge, logs = false, touched = false,
-    } or false
+local ORDINARY = config(false) -- of whom nothing is said
+
+-- subject(books, name, raw, defaults): what is in force for a subject, nothing charged yet; false if nothing is.
+local function subject(books, name, raw, defaults)
+  local limits = defaults and defaults.windows
+  if not raw and not limits then
+    return false
   end
-  local c = config(raw)
+  local c = raw and config(raw) or ORDINARY
   return {
-    name = name, windows = c.windows or windows, weight = c.weight, closed = c.closed, capped = c.capped and c.cap,
-    slots = huge, takers = {}, spent = 0, room = huge, smallest = huge, logs = false, touched = false,
+    name = name, windows = c.windows and windows(books.windows, c.windows) or limits, weight = c.weight,
+    closed = c.closed, capped = c.capped and c.cap, slots = huge, takers = raw and {},
+    stored = '', first = 0, last = 0, recent = 0, room = huge, open = false, logs = false, spent = 0, touched = false,
   }
 end
 
--- learn_subjects(books, wanted): closure and weight of subjects, their windows with their logs and the room in them,
+-- learn_subjects(books, wanted): closure and weight of subjects, their windows and what was charged in them,
 -- their free slots under a cap.
 local function learn_subjects(books, wanted)
   local names, subjects = wanted.names, books.subjects
   local raws, limited = redis.call('HMGET', K.config, unpack(names)), {}
   for i = 1, #names do
     local name = names[i]
-    local found = subject(name, raws[i], subjects[wanted.defaults[i]])
+    local found = subject(books, name, raws[i], subjects[wanted.defaults[i]])
     subjects[name] = found
     if found and found.windows and wanted.defaults[i] ~= name then
       limited[#limited + 1] = name
@@ -40,9 +41,8 @@ local function learn_subjects(books, wanted)
       found.slots = found.capped - redis.call('ZCARD', K.slots .. ':' .. name)
     end
   end
-  local logs = #limited > 0 and fetch_logs(limited, books.now)
+  local stored = #limited > 0 and fetch_charges(limited, books.now)
   for i = 1, #limited do
-    local found = subjects[limited[i]]
-    found.logs, found.room, found.smallest = read_logs(logs[i], found.windows, books.now, books.seq)
+    read_charges(subjects[limited[i]], stored[i], books.now, books.seq)
   end
 end

@@ -6,20 +6,22 @@ local function learn_lanes(books, lanes)
     local lane = lanes[n]
     if not books.lanes[lane] then
       local subjects = {}
-      books.lanes[lane] = subjects
       if books.rules then
         local group, tenant, channel = match(lane, '^(([^/]+)/([^/]+))/')
-        ask(books, wanted, tenant or lane)
-        subjects[1] = tenant or lane
         if group then
           local defaults = '*/' .. channel
           ask(books, wanted, defaults, defaults)
           ask(books, wanted, group, defaults)
           ask(books, wanted, lane, defaults)
-          subjects[2], subjects[3] = group, lane
+          ask(books, wanted, tenant)
+          subjects = {tenant, group, lane}
+        else
+          ask(books, wanted, lane)
+          subjects = {lane}
         end
         new[#new + 1] = subjects
       end
+      books.lanes[lane] = subjects
     end
   end
   if #wanted.names > 0 then

@@ -15,7 +15,7 @@ local function leave(c, turn, got, refused, dry)
   if empty and redis.call('EXISTS', lane_lists(turn.lane)) == 0 then
     redis.call('RPOP', turn.ring)
   elseif refused or turn.fits < 1 then
-    local jobs, _, retry, blamed, why = admission(turn.subjects, 1, c.now)
+    local jobs, retry, blamed, why = admission(c.books, turn.subjects, 1)
     if jobs < 1 then
       park(c, turn, got > 0, retry, blamed, why)
     elseif refused then

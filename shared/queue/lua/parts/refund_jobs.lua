@@ -10,10 +10,9 @@ local function refund_jobs(books, jobs, relieved)
   learn_lanes(books, lanes)
   for _, job in ipairs(jobs) do
     for _, subject in ipairs(job.refund == 1 and books.lanes[job.lane] or {}) do
-      if subject and subject.logs then
-        refund(subject.logs, job.cost, books.now - job.charged, job.seq)
-        subject.touched, relieved[subject.name] = true, true
-        subject.room = room_in(subject.logs)
+      if subject and subject.windows then
+        refund(fold(subject, books.now, books.seq), job.cost, books.now - job.charged, job.seq)
+        subject.room, relieved[subject.name] = room_in(subject.logs) - subject.spent, true
       end
     end
   end
