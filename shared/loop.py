@@ -106,7 +106,15 @@ class Loop:
             else:
                 self._recovered()
                 if not more:
-                    await pause(self._awake, self._every)
+                    await self._rest()
+
+    async def _rest(self) -> None:
+        # Without the cost of a timeout: a loop that works in small steps rests after each.
+        timer = asyncio.get_running_loop().call_later(self._every.total_seconds(), self.wake)
+        try:
+            await self._awake.wait()
+        finally:
+            timer.cancel()
 
     def _lost(self, error: Exception) -> None:
         if not self._away:

@@ -1,7 +1,6 @@
 """What the worker tells of its jobs: figures, and a line for each that did not simply complete."""
 
 import time
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -21,6 +20,7 @@ class Books:
     def __init__(self, queue: str, metrics: Metrics) -> None:
         self._queue = queue
         self._outcomes = metrics.outcomes
+        self._completed = metrics.outcomes.labels(queue, Verdict.COMPLETED.value)
         self._wait = metrics.wait.labels(queue)
         self._run = metrics.run.labels(queue)
 
@@ -46,20 +46,21 @@ class Books:
 
     def settled(self, settlements: Sequence[Settlement], words: Sequence[Settled]) -> None:
         """Jobs were settled, or turned out not to be ours any more."""
-        outcomes: Counter[str] = Counter()
+        completed = 0
         for settlement, word in zip(settlements, words, strict=True):
+            if word is Settled.OK and settlement.verdict is Verdict.COMPLETED:
+                completed += 1
+                continue
             outcome = settlement.verdict.value if word is Settled.OK else word.value
-            outcomes[outcome] += 1
-            if outcome != Verdict.COMPLETED:
-                log.info(
-                    "job.settled",
-                    queue=self._queue,
-                    job_id=settlement.job.id,
-                    attempt=settlement.job.attempt,
-                    outcome=outcome,
-                )
-        for outcome, times in outcomes.items():
-            self._outcomes.labels(self._queue, outcome).inc(times)
+            self._outcomes.labels(self._queue, outcome).inc()
+            log.info(
+                "job.settled",
+                queue=self._queue,
+                job_id=settlement.job.id,
+                attempt=settlement.job.attempt,
+                outcome=outcome,
+            )
+        self._completed.inc(completed)
 
     def failed(self, jobs: Iterable[Seen]) -> None:
         """The engine failed jobs without giving them to a handler: stalled, expired, of a newer version."""

@@ -97,13 +97,14 @@ class Consumer:
         partition = self._next_partition()
         if partition is None:
             return False
+        self._turn = partition + 1
         self._visiting += 1
         try:
             await self._settle_and_claim(partition)
         finally:
             self._visiting -= 1
             self._changed.set()
-        return True
+        return self._next_partition() is not None
 
     async def _settle_and_claim(self, partition: int) -> None:
         slots, ended = self._free_slots(), self._take_ended(partition)
@@ -132,7 +133,6 @@ class Consumer:
         for step in range(len(self._partitions)):
             partition = (self._turn + step) % len(self._partitions)
             if len(self._ended[partition]) >= least or (claims and partition in self._warm):
-                self._turn = partition + 1
                 return partition
         return None
 

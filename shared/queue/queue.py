@@ -36,6 +36,9 @@ _ENQUEUE_TOGETHER = 10  # fewer than two times that are not worth two calls
 _SETTLE_AT_ONCE = 50
 _BYTES_AT_ONCE = 4 * 1024 * 1024
 
+_ENQUEUED = {word.encode(): word for word in Enqueued}
+_SETTLED = {word.encode(): word for word in Settled}
+
 
 class Queue(Operating, Opening, Reading, Waiting):
     """A queue of jobs in Redis. Every method is one script, or one script per 50 or 100 jobs.
@@ -111,7 +114,7 @@ class Queue(Operating, Opening, Reading, Waiting):
             }
             with self._connection() as client:
                 answered, answer = await self._run("settle", partition, argv, _settled(batch), client)
-            words += [Settled(word.decode()) for word in answered]
+            words += map(_SETTLED.__getitem__, answered)
         return words, await self._claimed(partition, answer) if answer != b"" else None
 
     async def extend(
@@ -143,9 +146,11 @@ class Queue(Operating, Opening, Reading, Waiting):
         return [job_id.decode() for job_id in back], list(claimed.doomed)
 
     async def _enqueue_batch(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
-        places: dict[int, list[int]] = defaultdict(list)
-        for place, job in enumerate(jobs):
-            places[self.partition_of(job.tenant)].append(place)
+        chunks = [
+            (partition, chunk) for partition, places in self._places(jobs) for chunk in _chunks(places, jobs)
+        ]
+        if len(chunks) == 1:
+            return await self._enqueue_chunk(chunks[0][0], jobs)
         answers: dict[int, Enqueued] = {}
         # Two at a time: while the server works on one, the next is being packed. On one connection, so that a
         # lane's jobs arrive in order.
@@ -153,21 +158,33 @@ class Queue(Operating, Opening, Reading, Waiting):
 
         async def send(partition: int, chunk: Sequence[int]) -> None:
             async with turn:
-                rest = self._packed(jobs[place] for place in chunk)
-                argv = {"ttl": milliseconds(self.spec.remember_for)}
-                words = await self._run("enqueue", partition, argv, rest)
-            answers.update(zip(chunk, (Enqueued(word.decode()) for word in words), strict=True))
+                words = await self._enqueue_chunk(partition, [jobs[place] for place in chunk])
+            answers.update(zip(chunk, words, strict=True))
 
-        chunks = [(at, chunk) for at, found in places.items() for chunk in _chunks(found, jobs)]
         await asyncio.gather(*(send(partition, chunk) for partition, chunk in chunks))
         return [answers[place] for place in range(len(jobs))]
+
+    async def _enqueue_chunk(self, partition: int, jobs: Sequence[NewJob]) -> list[Enqueued]:
+        argv = {"ttl": milliseconds(self.spec.remember_for)}
+        words = await self._run("enqueue", partition, argv, self._packed(jobs))
+        return [_ENQUEUED[word] for word in words]
+
+    def _places(self, jobs: Sequence[NewJob]) -> Iterable[tuple[int, Sequence[int]]]:
+        """Where in `jobs` those of each partition are."""
+        if self.partitions == 1:
+            return [(0, range(len(jobs)))]
+        places: dict[int, list[int]] = defaultdict(list)
+        for place, job in enumerate(jobs):
+            places[self.partition_of(job.tenant)].append(place)
+        return places.items()
 
     def _packed(self, jobs: Iterable[NewJob]) -> list[Argument]:
         rest: list[Argument] = []
         for job in jobs:
             priority = self.spec.priority if job.priority is None else job.priority
             record = pack_record(job, priority, job.max_attempts or self.spec.attempts)
-            rest += (job.id, *digests(job.id, job.payload), milliseconds(job.delay), record)
+            delay = milliseconds(job.delay) if job.delay else 0
+            rest += (job.id, *digests(job.id, job.payload), delay, record)
         return rest
 
     def _want(self, slots: int, lease: timedelta | None, version: int) -> dict[str, Argument]:
@@ -206,15 +223,14 @@ def _settled(settlements: Iterable[Settlement]) -> list[Argument]:
     return rest
 
 
-def _chunks(places: Sequence[int], jobs: Sequence[NewJob]) -> Iterable[list[int]]:
-    chunk: list[int] = []
-    size = 0
-    for place in places:
+def _chunks(places: Sequence[int], jobs: Sequence[NewJob]) -> Iterable[Sequence[int]]:
+    """Runs of places whose jobs can travel in one call."""
+    start = size = 0
+    for at, place in enumerate(places):
         length = len(jobs[place].payload) + len(jobs[place].annotations)
-        if chunk and (len(chunk) == _ENQUEUE_AT_ONCE or size + length > _BYTES_AT_ONCE):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(place)
+        if at > start and (at - start == _ENQUEUE_AT_ONCE or size + length > _BYTES_AT_ONCE):
+            yield places[start:at]
+            start, size = at, 0
         size += length
-    if chunk:
-        yield chunk
+    if places:
+        yield places[start:]

@@ -25,10 +25,11 @@ DERIVED
 -- @include queue/relieve
 -- @include queue/enlist
 -- @include queue/nudge
--- @include idempotency/shard
+-- @include idempotency/shards
 -- @include idempotency/recall
 local m = meta()
 local now, ttl = clock(ARGV[1], m.last), tonumber(ARGV[2])
+local current, before = shards(now, ttl)
 local ids, words, live = {}, {}, {}
 for i = 3, #ARGV, 5 do
   ids[#ids + 1] = ARGV[i]
@@ -45,7 +46,7 @@ for n, id in ipairs(ids) do
     local same = sub(known, (select(6, record(known)))) == sub(raw, payload)
     words[n] = same and 'duplicate' or 'conflict'
   else
-    words[n] = recall(first, second, now, ttl)
+    words[n] = recall(first, second, current, before)
   end
   if not words[n] then
     words[n], live[id] = 'created', raw

@@ -67,7 +67,7 @@ DERIVED
 -- @include queue/refund_jobs
 -- @include queue/retire
 -- @include queue/settle
--- @include idempotency/shard
+-- @include idempotency/shards
 -- @include idempotency/remember
 local m, jobs, words = meta(), {}, {}
 local now, ttl = clock(ARGV[1], m.last), tonumber(ARGV[6])
@@ -91,11 +91,7 @@ if #held > 0 then
     woken = relieve_windows(relieved)
   end
   local completed, failed, due = settle(held, m.vtime, now)
-  for _, job in ipairs(held) do
-    if job.verdict == 'c' or job.verdict == 'f' then
-      remember(job.first, job.second, now, ttl)
-    end
-  end
+  remember(held, now, ttl)
   retire(completed, failed, now, tonumber(ARGV[7]), tonumber(ARGV[8]))
   m.moved = true
   woken = woken or due
