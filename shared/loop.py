@@ -106,15 +106,7 @@ class Loop:
             else:
                 self._recovered()
                 if not more:
-                    await self._rest()
-
-    async def _rest(self) -> None:
-        # Without the cost of a timeout: a loop that works in small steps rests after each.
-        timer = asyncio.get_running_loop().call_later(self._every.total_seconds(), self.wake)
-        try:
-            await self._awake.wait()
-        finally:
-            timer.cancel()
+                    await rest(self._awake, self._every)
 
     def _lost(self, error: Exception) -> None:
         if not self._away:
@@ -133,3 +125,12 @@ async def pause(until: asyncio.Event, longest: timedelta) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(longest.total_seconds()):
             await until.wait()
+
+
+async def rest(awake: asyncio.Event, longest: timedelta) -> None:
+    """Sleep until the event is set, and set it after so long: `pause` without the cost of a timeout."""
+    timer = asyncio.get_running_loop().call_later(longest.total_seconds(), awake.set)
+    try:
+        await awake.wait()
+    finally:
+        timer.cancel()

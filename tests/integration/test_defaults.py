@@ -19,7 +19,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from shared.broker import JobBroker, current_job
 from shared.broker.held import Stop
 from shared.jobs import QUEUES, SENDS, TIMEOUTS, WEBHOOKS, JobState, QueueSpec
-from shared.loop import pause
+from shared.loop import rest
 from shared.queue.types import Counts, Seen, Settlement, Verdict
 from shared.redis.client import connect
 from shared.redis.embedded import EmbeddedValkey
@@ -144,7 +144,7 @@ async def test_a_lease_of_30_s_is_renewed_every_10(
     async def noted(until: asyncio.Event, longest: timedelta) -> None:
         task = asyncio.current_task()
         if task is None or task.get_name() != "renewal":
-            return await pause(until, longest)
+            return await rest(until, longest)
         pauses.append(longest)
         if len(pauses) == 1:
             await passed.wait()
@@ -153,7 +153,7 @@ async def test_a_lease_of_30_s_is_renewed_every_10(
             await until.wait()
         return None
 
-    monkeypatch.setattr("shared.loop.pause", noted)
+    monkeypatch.setattr("shared.loop.rest", noted)
     async with at_work(valkey_url, spec) as work:
         first = await deadline(redis, work)
         await asyncio.sleep(0.002)  # the server's clock counts milliseconds
