@@ -207,7 +207,7 @@ def most_in_any(starts: Sequence[int], length: int) -> int:
     return max(bisect_left(starts, start + length) - n for n, start in enumerate(starts))
 
 
-@pytest.mark.parametrize("how", ["enqueued", "released", "removed"])
+@pytest.mark.parametrize("how", ["enqueued", "delayed", "released", "removed"])
 async def test_a_lane_that_waits_for_its_first_jobs_cost_is_looked_at_when_another_comes_first(
     valkey_url: str, how: str
 ) -> None:
@@ -221,6 +221,9 @@ async def test_a_lane_that_waits_for_its_first_jobs_cost_is_looked_at_when_anoth
         match how:
             case "enqueued":
                 await b.queue.enqueue([job("small", "a/email/s", priority=0)])
+            case "delayed":
+                await b.queue.enqueue([job("small", "a/email/s", priority=0, delay=timedelta(seconds=1))])
+                b.clock.forward(seconds=1)
             case "released":
                 await b.queue.settle(0, [Settlement(first, Verdict.RELEASED, refund=False)])
             case "removed":

@@ -15,7 +15,7 @@ local function claim(m, books, want)
   local delayed, parked, chain, line = head(K.delayed), head(K.parked), want.chain, nil
   if delayed <= now then
     promote(redis.call('ZRANGE', K.delayed, '-inf', now, 'BYSCORE', 'LIMIT', 0, c.budget), m.vtime)
-    delayed, chain = head(K.delayed), true
+    delayed, parked, chain = head(K.delayed), head(K.parked), true -- a lane may have been relieved
   end
   if parked <= now then
     unpark(now, c.budget, m.vtime)
