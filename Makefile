@@ -35,6 +35,9 @@ fix: $(STAMP) ## format and lint what can be mended by itself
 bench: $(STAMP) ## the engine table, with BullMQ in the same run where Node is present
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+floods: $(STAMP) ## how late a contact is behind 200,000 sends of another tenant; fails past 5 s
+	@$(BIN)/python -m benchmarks.floods
+
 lock: $(VENV)/bin/uv ## compile requirements/*.txt anew
 	@sh requirements/compile.sh
 
@@ -47,4 +50,4 @@ $(STAMP): $(VENV)/bin/uv requirements/dev.txt pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
-.PHONY: help demo test model faults check fix bench lock
+.PHONY: help demo test model faults check fix bench floods lock

@@ -100,9 +100,9 @@ def run(build: Callable[[Settings], App], read: Callable[[], Settings]) -> None:
     try:
         settings = read()
         app = build(settings)
+        logging.configure(app.name, settings.log)
     except SettingsError as error:
         raise SystemExit(f"outreach: {error}") from error
-    logging.configure(app.name, settings.log)
     try:
         uvloop.run(_until_signalled(Shell(app, settings.private)))
     except OutreachError as error:

@@ -37,7 +37,7 @@ class Registration:
                 self._installation = await self._database.run(self._register)
                 await self.claim()
             except AWAY as error:
-                log.warning("server.away", part="registration", error=type(error).__name__)
+                log.warning("server.away", part="registration", error=type(error).__name__, detail=str(error))
                 await asyncio.sleep(backoff.next().total_seconds())
             else:
                 return self

@@ -28,7 +28,7 @@ class Fault:
 FAULTS = (
     Fault("limits", "charge", "log.total + cost", "log.total", "a window never fills"),
     Fault("limits", "log", "last + length > now", "last + length > now + length / 2", "bins leave early"),
-    Fault("limits", "recent", "under == subject.windows.raw and ", "", "changed limits do not bind yet"),
+    Fault("limits", "recent", "and under == subject.windows.raw", "", "changed limits do not bind yet"),
     Fault("limits", "recent", "subject.room, #under", "4294967295, #under", "room is never used up"),
     Fault(
         "limits",

@@ -22,7 +22,8 @@ local function read_charges(subject, raw, now, seq)
     local first, last, cost, room, under, at = unpack_bytes('>I6I6I4I4Hc0', raw)
     subject.first, subject.last, subject.recent, subject.room = cost > 0 and first or now, last, cost, room
     subject.stored = sub(raw, at)
-    subject.open = under == subject.windows.raw and now - subject.first < subject.windows.shortest / 64
+    subject.open = now - subject.first < subject.windows.shortest / 64
+      and under == subject.windows.raw
   end
   if not subject.open then
     read_logs(subject, now, seq)
