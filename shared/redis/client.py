@@ -93,9 +93,7 @@ def connect(settings: RedisSettings, *, role: str, connections: int = 1) -> Redi
     Raises:
         SettingsError: the URL is not of Redis over TCP or TLS.
     """
-    options: dict[str, Any] = dict(parse_url(settings.dsn))
-    if "path" in options:
-        raise SettingsError("REDIS_URL must begin with redis:// or rediss://.")
+    options = _options(settings)
     secure = options.pop("connection_class", None) is not None
     pool = BlockingConnectionPool(
         connection_class=SecureSession if secure else Session,
@@ -124,6 +122,18 @@ async def claim_prefix(redis: Redis, prefix: str, installation: str) -> None:
     found = await redis.set(f"{prefix}:installation", installation, nx=True, get=True)
     if found is not None and found != installation.encode():
         raise ForeignInstallation
+
+
+def _options(settings: RedisSettings) -> dict[str, Any]:
+    """What the URL says, as a pool takes it."""
+    try:
+        options: dict[str, Any] = dict(parse_url(settings.dsn))
+    except ValueError:
+        options = {"path": None}
+    if "path" in options:
+        # Out here: the error itself may quote the URL and its password.
+        raise SettingsError("REDIS_URL must be as redis://:password@host:port/0, or begin with rediss://.")
+    return options
 
 
 def _keepalive(settings: RedisSettings) -> dict[int, int]:

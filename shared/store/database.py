@@ -8,11 +8,11 @@ from typing import Any, Self, TypeVar
 
 import asyncpg
 from sqlalchemy import Row
-from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from shared.errors import SchemaMissing, StoreUnavailable
+from shared.errors import SchemaMissing, SettingsError, StoreUnavailable
 from shared.settings import DatabaseSettings
 
 T = TypeVar("T")
@@ -26,12 +26,25 @@ _SCHEMA = {"42P01", "42703"}  # undefined_table, undefined_column
 _TRIES = 5
 
 
+def engine_of(url: str, **options: Any) -> AsyncEngine:
+    """An engine, which connects when it is first used. Raises SettingsError: that is no URL of Postgres."""
+    try:
+        return create_async_engine(url, **options)
+    except (ArgumentError, ValueError):  # a port that is no number is a ValueError
+        pass
+    # Out here: the error itself, which quotes the URL and its password, is then no context of ours.
+    raise SettingsError("DATABASE_URL is not as postgresql://user:password@host:port/database.")
+
+
 class Database:
-    """One pool of connections; every statement of the store runs in one of its transactions."""
+    """One pool of connections; every statement of the store runs in one of its transactions.
+
+    Raises SettingsError: the URL is none of Postgres.
+    """
 
     def __init__(self, settings: DatabaseSettings) -> None:
         self.settings = settings
-        self.engine: AsyncEngine = create_async_engine(
+        self.engine = engine_of(
             settings.dsn,
             pool_size=settings.pool_size,
             max_overflow=0,

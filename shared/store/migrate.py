@@ -11,8 +11,8 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
 
+from shared.store.database import engine_of
 from shared.store.partitions import ensure_partitions
 
 _LOCK = 0x6F757472  # "outr": two migrations at once take turns
@@ -39,7 +39,7 @@ def _upgrade(connection: Connection) -> None:
 
 async def upgrade(url: str, days_ahead: int = 7) -> None:
     """Apply every migration that is missing and make the coming days' partitions."""
-    engine = create_async_engine(url)
+    engine = engine_of(url)
     try:
         async with engine.begin() as connection:
             await connection.run_sync(_upgrade)
@@ -58,7 +58,7 @@ def _is_current(connection: Connection) -> bool:
 
 async def is_current(url: str) -> bool:
     """Whether the schema is the one this release needs, or a newer one."""
-    engine = create_async_engine(url)
+    engine = engine_of(url)
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(_is_current)
