@@ -124,6 +124,12 @@ async def claim_prefix(redis: Redis, prefix: str, installation: str) -> None:
         raise ForeignInstallation
 
 
+async def holder(redis: Redis, prefix: str) -> str | None:
+    """The id of the installation that the prefix belongs to; None: nobody has claimed it."""
+    found = await redis.get(f"{prefix}:installation")
+    return str_if_bytes(found) if found is not None else None
+
+
 def _options(settings: RedisSettings) -> dict[str, Any]:
     """What the URL says, as a pool takes it."""
     try:

@@ -3,6 +3,7 @@
 Pods wait for the schema; only `outreach migrate`, the embedded servers and tests change it.
 """
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,24 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.store.database import engine_of
 from shared.store.partitions import ensure_partitions
 
 _LOCK = 0x6F757472  # "outr": two migrations at once take turns
+
+
+class Standing(StrEnum):
+    """How a schema stands to what this release needs.
+
+    A newer one serves it too: migrations expand before they contract.
+    """
+
+    MISSING = "missing"
+    OLDER = "older"
+    CURRENT = "current"
+    NEWER = "newer"
 
 
 def ours(_object: Any, name: str | None, kind: str, _reflected: bool, _compare_to: Any) -> bool:
@@ -48,12 +62,25 @@ async def upgrade(url: str, days_ahead: int = 7) -> None:
         await engine.dispose()
 
 
-def _is_current(connection: Connection) -> bool:
-    heads = set(ScriptDirectory.from_config(_config()).get_heads())
-    # A newer schema serves this release too: migrations expand before they contract.
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+def compare(found: set[str], heads: set[str], known: set[str]) -> Standing:
+    """How revisions that were found stand to those that this release knows, and to the last of them."""
+    if not found:
+        return Standing.MISSING
+    if found == heads:
+        return Standing.CURRENT
+    return Standing.OLDER if found <= known else Standing.NEWER
+
+
+def _standing(connection: Connection) -> Standing:
+    scripts = ScriptDirectory.from_config(_config())
+    known = {script.revision for script in scripts.walk_revisions()}
     found = set(MigrationContext.configure(connection).get_current_heads())
-    return bool(found) and (found == heads or not found <= known)
+    return compare(found, set(scripts.get_heads()), known)
+
+
+async def standing(connection: AsyncConnection) -> Standing:
+    """How the schema stands to this release."""
+    return await connection.run_sync(_standing)
 
 
 async def is_current(url: str) -> bool:
@@ -61,6 +88,6 @@ async def is_current(url: str) -> bool:
     engine = engine_of(url)
     try:
         async with engine.connect() as connection:
-            return await connection.run_sync(_is_current)
+            return await standing(connection) in (Standing.CURRENT, Standing.NEWER)
     finally:
         await engine.dispose()
