@@ -18,6 +18,9 @@ from services.cli.bench.table import table
 from services.cli.columns import columns
 from services.cli.demo import demo as run_demo
 from services.cli.dev import dev as run_dev
+from services.cli.doctor.examine import examine
+from services.cli.doctor.findings import status, summary
+from services.cli.doctor.patient import read
 from services.cli.operate import in_database
 from shared import log
 from shared.errors import OutreachError
@@ -105,6 +108,19 @@ def queues(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     if pauses:
         typer.echo()
         print_table(pauses)
+
+
+@app.command()
+def doctor(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Look for what is wrong, and say what to do about it; exits 1 where there is a fault."""
+    findings = run(examine(read()))
+    rows = [finding.row() for finding in findings]
+    if as_json:
+        typer.echo(json.dumps(rows))
+    else:
+        print_table(rows)
+        typer.echo(f"\n{summary(findings)}")
+    raise typer.Exit(status(findings))
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """The doctor, on real servers: a healthy installation, and each fault planted in one."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -8,8 +9,11 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from click.testing import Result
 from redis.asyncio import Redis
+from typer.testing import CliRunner
 
+from services.cli.app import app
 from services.cli.doctor.examine import CHECKS, Need, examine
 from services.cli.doctor.findings import Finding, Verdict
 from services.cli.doctor.patient import Patient, read
@@ -597,3 +601,29 @@ async def test_stuck_rows_are_found_by_index_in_a_flood_that_no_statistics_know_
             for word in ("Seq Scan on scheduled_actions", "Seq Scan on deliveries", "Sort  (")
             if word in found
         } == set(), found
+
+
+async def outreach(*arguments: str) -> Result:
+    """What the command says, on a loop of its own."""
+    return await asyncio.to_thread(CliRunner().invoke, app, arguments, catch_exceptions=False)
+
+
+async def test_the_command_lists_every_check_and_fails_where_there_is_a_fault(
+    installation: Installation,
+) -> None:
+    await forgetful(installation)
+    warned = await outreach("doctor")
+    lines = warned.stdout.splitlines()
+    assert warned.exit_code == 0, warned.output
+    assert [line.split()[:2] for line in lines[:2]] == [["verdict", "check"], ["ok", "settings"]]
+    assert [line.split()[1] for line in lines[1:-2]] == [check.name for check in CHECKS]
+    assert lines[-2:] == ["", "1 warning."]
+
+    await evicting(installation)
+    failed = await outreach("doctor", "--json")
+    found = [
+        Finding(row["check"], Verdict(row["verdict"]), row["sentence"]) for row in json.loads(failed.stdout)
+    ]
+    assert (failed.exit_code, failed.stderr) == (1, "")
+    assert found == await installation.examined()
+    assert ill(found) == {"eviction": "fault", "persistence": "warning"}
