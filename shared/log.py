@@ -20,7 +20,7 @@ _QUIET = ("taskiq", "aiohttp.access", "asyncio", "alembic", "httpx", "httpcore")
 
 
 def configure(service: str, settings: LogSettings) -> None:
-    """Send every event to stderr with the service's name: JSON lines, or colours when a person looks on."""
+    """Send every event to stderr with the service's name: JSON lines, or text where a person looks on."""
     level = logging.getLevelNamesMapping().get(settings.level.upper())
     if level is None:
         raise SettingsError(f"LOG_LEVEL is {settings.level!r}: use DEBUG, INFO, WARNING or ERROR.")
@@ -43,7 +43,8 @@ def configure(service: str, settings: LogSettings) -> None:
 def _renderer(settings: LogSettings) -> list[Processor]:
     if settings.json_lines and not sys.stderr.isatty():
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+    colours = sys.stderr.isatty() if settings.colours is None else settings.colours
+    return [structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=structlog.dev.plain_traceback)]
 
 
 def _named(service: str) -> Processor:

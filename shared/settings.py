@@ -226,12 +226,13 @@ class PrivateSettings(_Part):
 
 
 class LogSettings(_Part):
-    """How much is logged, and in which shape."""
+    """How much is logged, and in which shape; `colours` unset: where a terminal looks on."""
 
     model_config = SettingsConfigDict(env_prefix="LOG_")
 
     level: str = "INFO"
     json_lines: bool = Field(default=True, validation_alias="LOG_JSON")
+    colours: bool | None = None
 
 
 class ServiceSettings(_Settings):

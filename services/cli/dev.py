@@ -16,7 +16,9 @@ async def dev(folder: Path, port: int) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with running(folder, say, {"LOG_JSON": "false"}, public_port=port) as stack:
+    # Services write to a pipe of ours, and cannot see who looks on.
+    logs = {"LOG_JSON": "false", "LOG_COLOURS": str(sys.stdout.isatty()).lower()}
+    async with running(folder, say, logs, public_port=port) as stack:
         _welcome(stack, folder)
         await stop.wait()
 

@@ -201,7 +201,9 @@ def dev(folder: Path, port: int) -> Iterator[dict[str, str]]:
         try:
             printed: dict[str, str] = {}
             while printed.keys() < {"DATABASE_URL", "REDIS_URL"}:
-                name, _, value = process.stdout.readline().partition("│ ")[2].strip().partition("=")
+                line = process.stdout.readline()
+                assert "\x1b" not in line, "no terminal looks on"
+                name, _, value = line.partition("│ ")[2].strip().partition("=")
                 printed |= {name: value} if name in ("DATABASE_URL", "REDIS_URL") else {}
             yield printed
         finally:

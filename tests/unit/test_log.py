@@ -51,6 +51,21 @@ def test_every_line_is_json_with_the_services_name_whoever_writes_it() -> None:
     assert "ZeroDivisionError" in failed["exception"]
 
 
+@pytest.mark.parametrize(("colours", "coloured"), [({}, False), ({"LOG_COLOURS": "true"}, True)])
+def test_text_in_a_pipe_is_coloured_only_if_asked(colours: dict[str, str], coloured: bool) -> None:
+    program = PROGRAM.replace('LogSettings(level="INFO")', "LogSettings()")
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        env={"LOG_JSON": "false", **colours},
+    )
+    assert "job.settled" in run.stderr
+    assert ("\x1b" in run.stderr) is coloured
+
+
 def test_a_level_that_does_not_exist_is_named() -> None:
     with pytest.raises(SettingsError, match="LOUD"):
         log.configure("send", LogSettings(level="LOUD"))
