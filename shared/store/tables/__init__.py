@@ -9,6 +9,7 @@ from shared.store.tables.campaigns import (
     suppressions,
     visits,
 )
+from shared.store.tables.operating import audit, scaling_pins
 from shared.store.tables.queues import (
     gateway_beats,
     gateway_outages,
@@ -33,6 +34,7 @@ from shared.store.tables.work import attempts, deliveries, delivery_digests, eve
 __all__ = [
     "api_keys",
     "attempts",
+    "audit",
     "campaign_versions",
     "campaigns",
     "closures",
@@ -51,6 +53,7 @@ __all__ = [
     "queue_partitions",
     "queues",
     "rate_limits",
+    "scaling_pins",
     "scheduled_actions",
     "senders",
     "suppressions",

@@ -87,6 +87,9 @@ scheduled_actions = Table(
         "status_at",
         postgresql_where=text("status in ('enqueued', 'submitting', 'unknown')"),
     ),
+    Index(
+        "ix_actions_failed", "tenant_id", "id", postgresql_where=text("kind = 'send' and status = 'failed'")
+    ),
     Index("ix_actions_held", "tenant_id", "campaign_id", postgresql_where=text("status = 'held'")),
     Index(
         "ix_actions_message",
@@ -155,6 +158,7 @@ deliveries = Table(
         "received_at",
         postgresql_where=text("state in ('received', 'processing', 'parked')"),
     ),
+    Index("ix_deliveries_failed", "tenant_id", "id", postgresql_where=text("state = 'failed'")),
     one_of("state", "received", "processing", "processed", "failed", "parked"),
     postgresql_partition_by="RANGE (received_at)",
 )

@@ -1,0 +1,65 @@
+"""The audit: who did what, and when. Written in the transaction that did it; never with contact data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, insert, select
+
+from shared.store.database import AsyncConnection
+from shared.store.ids import uuid7
+from shared.store.pages import Page
+from shared.store.tables import audit, tenants
+
+
+class Via(StrEnum):
+    """By what somebody acted."""
+
+    PAGE = "page"
+    CLI = "cli"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Something done: `target` and `detail` name our own ids and settings, `count` the rows it changed."""
+
+    actor: str
+    via: Via
+    action: str
+    target: str
+    tenant_id: UUID | None = None
+    count: int = 1
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+async def add(tx: AsyncConnection, entry: Entry) -> None:
+    """Note what the transaction does."""
+    await tx.execute(
+        insert(audit).values(
+            id=uuid7(),
+            actor=entry.actor,
+            via=entry.via.value,
+            action=entry.action,
+            target=entry.target,
+            tenant_id=entry.tenant_id,
+            count=entry.count,
+            detail=dict(entry.detail),
+        )
+    )
+
+
+async def page(tx: AsyncConnection, page: Page, tenant_id: UUID | None = None) -> list[Row[Any]]:
+    """The page's entries, the latest first, of a tenant or all; `page.after` is the last one seen.
+
+    Rows of id, at, actor, via, action, target, tenant (its name, None if it is gone), count and detail.
+    """
+    columns = (column for column in audit.c if column.name != "tenant_id")
+    query = select(*columns, tenants.c.name.label("tenant"))
+    query = query.join_from(audit, tenants, tenants.c.id == audit.c.tenant_id, isouter=True)
+    if tenant_id is not None:
+        query = query.where(audit.c.tenant_id == tenant_id)
+    if page.after is not None:
+        query = query.where(audit.c.id < page.after)
+    return list(await tx.execute(query.order_by(audit.c.id.desc()).limit(page.limit)))

@@ -1,0 +1,65 @@
+"""The audit, pins, and an index each to list failed sends and failed deliveries by."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy import Text
+from sqlalchemy.dialects import postgresql
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Only add: the previous release knows nothing of it and goes on."""
+    op.create_table(
+        "audit",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column(
+            "actor", sa.String(), nullable=False, comment="OUTREACH_ACTOR or the system's user; a page's user"
+        ),
+        sa.Column("via", sa.String(), nullable=False),
+        sa.Column("action", sa.String(), nullable=False, comment="pause, jobs.retry, tenants.weight…"),
+        sa.Column(
+            "target", sa.String(), nullable=False, comment="what it was done to: ids and names of ours"
+        ),
+        sa.Column("tenant_id", sa.Uuid(), nullable=True, comment="null: of no tenant alone"),
+        sa.Column(
+            "count", sa.Integer(), server_default="1", nullable=False, comment="how many rows it changed"
+        ),
+        sa.Column(
+            "detail",
+            postgresql.JSONB(astext_type=Text()),
+            server_default="{}",
+            nullable=False,
+            comment="never contact data",
+        ),
+        sa.CheckConstraint("via in ('page', 'cli')", name=op.f("ck_audit_via")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
+    )
+    op.create_index("ix_audit_tenant", "audit", ["tenant_id", "id"], unique=False)
+    op.create_table(
+        "scaling_pins",
+        sa.Column("queue", sa.String(), nullable=False),
+        sa.Column("workers", sa.Integer(), nullable=False),
+        sa.Column("pinned_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.CheckConstraint("workers >= 0", name=op.f("ck_scaling_pins_workers")),
+        sa.PrimaryKeyConstraint("queue", name=op.f("pk_scaling_pins")),
+    )
+    op.create_index(
+        "ix_actions_failed",
+        "scheduled_actions",
+        ["tenant_id", "id"],
+        unique=False,
+        postgresql_where=sa.text("kind = 'send' and status = 'failed'"),
+    )
+    op.create_index(
+        "ix_deliveries_failed",
+        "deliveries",
+        ["tenant_id", "id"],
+        unique=False,
+        postgresql_where=sa.text("state = 'failed'"),
+    )
