@@ -2,6 +2,7 @@
 
 OutreachError
 ├── SettingsError                 a setting is missing or makes no sense
+├── OutOfRange                    an operator's value makes no sense
 ├── SignatureInvalid              a webhook's signature does not match
 ├── QueueError
 │   ├── InvalidJob                refused before anything is written
@@ -44,6 +45,10 @@ class OutreachError(Exception):
 
 class SettingsError(OutreachError):
     """A setting is missing or makes no sense; see docs/settings.md."""
+
+
+class OutOfRange(OutreachError):
+    """The value makes no sense here."""
 
 
 class SignatureInvalid(OutreachError):

@@ -214,6 +214,14 @@ class PublicSettings(_Part):
     secret_key: SecretStr = Field(min_length=32)
 
 
+class ActorSettings(_Part):
+    """Who acts by the command line, as the audit names them; None: the system's user."""
+
+    model_config = SettingsConfigDict(env_prefix="OUTREACH_")
+
+    actor: str | None = None
+
+
 class PrivateSettings(_Part):
     """The private port: health, readiness, metrics and /internal."""
 

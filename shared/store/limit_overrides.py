@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.store.database import AsyncConnection
 from shared.store.ids import uuid7
+from shared.store.sets import columns
 
 _REPLACE = text("""
 with wanted as (
@@ -22,6 +23,22 @@ with wanted as (
 )
 insert into rate_limits (tenant_id, id, channel, sender_id, kind, "limit")
 select :tenant_id, id, :channel, :sender_id, kind, "limit" from wanted order by kind
+on conflict (tenant_id, channel, sender_id, kind) do update set
+    "limit" = excluded."limit", updated_at = now()
+""")
+
+_UNSET = text("""
+delete from rate_limits
+where tenant_id = :tenant_id and channel = :channel and kind = any(cast(:kinds as text[]))
+    and sender_id is not distinct from cast(:sender_id as uuid)
+""")
+
+_SET = text("""
+insert into rate_limits (tenant_id, id, channel, sender_id, kind, "limit")
+select :tenant_id, id, :channel, :sender_id, kind, "limit"
+from unnest(cast(:ids as uuid[]), cast(:kinds as text[]), cast(:limits as bigint[]))
+    as wanted (id, kind, "limit")
+order by kind
 on conflict (tenant_id, channel, sender_id, kind) do update set
     "limit" = excluded."limit", updated_at = now()
 """)
@@ -55,6 +72,21 @@ async def replace(
             "limits": list(limits.values()),
         },
     )
+
+
+async def change(
+    connection: AsyncConnection,
+    tenant_id: UUID,
+    channel: str,
+    sender_id: UUID | None,
+    limits: Mapping[str, int | None],
+) -> None:
+    """As `replace`, but what is left out stays; None takes an override away."""
+    whose = {"tenant_id": tenant_id, "channel": channel, "sender_id": sender_id}
+    wanted = {kind: limit for kind, limit in limits.items() if limit is not None}
+    await connection.execute(_UNSET, {**whose, "kinds": [kind for kind in limits if kind not in wanted]})
+    rows = [(uuid7(), kind, limit) for kind, limit in wanted.items()]
+    await connection.execute(_SET, {**whose, **columns(("ids", "kinds", "limits"), rows)})
 
 
 async def read(connection: AsyncConnection, tenant_id: UUID) -> list[Row[Any]]:

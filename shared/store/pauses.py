@@ -25,10 +25,10 @@ class Pause:
         return self.queue in (None, queue) and self.tenant_id in (None, tenant_id)
 
 
-async def add(connection: AsyncConnection, pause: Pause, reason: str = "") -> None:
-    """Pause; to pause twice changes nothing."""
+async def add(connection: AsyncConnection, pause: Pause, reason: str = "") -> bool:
+    """Pause; to pause twice changes nothing, and is False."""
     statement = insert(pauses).values(id=uuid7(), queue=pause.queue, tenant_id=pause.tenant_id, reason=reason)
-    await connection.execute(statement.on_conflict_do_nothing())
+    return (await connection.execute(statement.on_conflict_do_nothing())).rowcount > 0
 
 
 async def lift(connection: AsyncConnection, pause: Pause) -> None:

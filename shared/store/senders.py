@@ -81,6 +81,12 @@ async def get(connection: AsyncConnection, tenant_id: UUID, sender_id: UUID) -> 
     return await row_of(connection, query, "sender")
 
 
+async def on_channel(connection: AsyncConnection, tenant_id: UUID, sender_id: UUID, channel: str) -> None:
+    """Raises NotFound: the tenant has no such sender on this channel."""
+    query = select(senders.c.id).where(senders.c.tenant_id == tenant_id, senders.c.id == sender_id)
+    await row_of(connection, query.where(senders.c.channel == channel), f"sender on the channel {channel}")
+
+
 async def closed(connection: AsyncConnection, tenant_id: UUID, sender_id: UUID) -> list[Row[Any]]:
     """Why a sender is closed, if it is: reason, closed_at, until (None: until an operator reopens it)."""
     query = select(closures.c.reason, closures.c.closed_at, closures.c.until).where(

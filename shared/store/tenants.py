@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from shared.errors import Conflict, NotFound
@@ -35,3 +35,10 @@ async def named(connection: AsyncConnection, name: str) -> UUID:
     if tenant_id is None:
         raise NotFound(f"There is no tenant named {name!r}.")
     return UUID(str(tenant_id))
+
+
+async def weigh(connection: AsyncConnection, name: str, weight: int) -> UUID:
+    """Give the tenant with this name its share of the workers; its id. Raises NotFound."""
+    tenant_id = await named(connection, name)
+    await connection.execute(update(tenants).values(weight=weight).where(tenants.c.id == tenant_id))
+    return tenant_id

@@ -1,13 +1,11 @@
 """What an operator types, on real servers: what it prints, what it leaves in Postgres, how it refuses."""
 
-import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 from uuid import UUID, uuid4
 
 import httpx
@@ -16,13 +14,11 @@ from typer.testing import CliRunner
 
 from services.cli.app import app
 from shared.child import free_port
-from shared.settings import DatabaseSettings
 from shared.store import api_keys, closures, pauses, queue_rows, senders, tenants
 from shared.store.closures import Closure
-from shared.store.database import AsyncConnection, Database
+from shared.store.database import AsyncConnection
 from shared.store.pauses import Pause
-
-T = TypeVar("T")
+from tests.commands import in_database, misused, outreach, refused
 
 
 @pytest.fixture(autouse=True)
@@ -30,29 +26,6 @@ def environment(database_url: str, valkey_url: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("REDIS_URL", valkey_url)
     return monkeypatch
-
-
-def outreach(*arguments: str) -> str:
-    """What the command prints; it must succeed."""
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout.rstrip("\n")
-
-
-def refused(*arguments: str) -> str:
-    """The one line by which the command refuses."""
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    [line] = result.stderr.splitlines()
-    assert (result.exit_code, result.stdout) == (1, "")
-    return line
-
-
-def in_database(work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-    async def done() -> T:
-        async with Database(DatabaseSettings()) as database:
-            return await database.run(work)
-
-    return asyncio.run(done())
 
 
 def valid(token: str) -> bool:
@@ -109,7 +82,7 @@ def test_another_tenants_key_is_not_rotated_or_revoked() -> None:
 @pytest.mark.parametrize("tenant", ["acme", None])
 def test_a_pause_is_a_row_until_exactly_it_is_lifted(queue: str | None, tenant: str | None) -> None:
     tenant_id = UUID(outreach("tenants", "create", "acme"))
-    options = [*(["--queue", queue] if queue else []), *(["--tenant", tenant] if tenant else [])]
+    options = [*(["--queue", queue] if queue else []), *(["--tenant", tenant] if tenant else [])] or ["--all"]
     for _ in range(2):
         outreach("pause", *options, "--reason", "a list that was bought")
     wanted = Pause(queue, tenant_id if tenant else None)
@@ -131,6 +104,9 @@ def test_a_pause_is_a_row_until_exactly_it_is_lifted(queue: str | None, tenant: 
 def test_a_pause_of_what_there_is_not_is_refused() -> None:
     assert "there are webhook:process, outreach:send, outreach:timeout" in refused("pause", "--queue", "send")
     assert "no tenant named 'nobody'" in refused("pause", "--tenant", "nobody")
+    for command in ("pause", "resume"):
+        misused(command)
+        misused(command, "--all", "--queue", "outreach:send")
     assert in_database(pauses.current) == []
 
 

@@ -1,0 +1,64 @@
+"""What an operator needs first in an incident: how the queues stand, to stop and go on, and who did what."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from services.cli.depths import depths
+from services.cli.shell import JsonOption, at_desk, in_database, run, show
+from shared.store import audit, tenants
+from shared.store.database import AsyncConnection
+from shared.store.pages import Page
+
+QueueOption = Annotated[str | None, typer.Option("--queue", help="One queue; without it, every queue.")]
+TenantOption = Annotated[str | None, typer.Option("--tenant", help="One tenant, by name; without it, all.")]
+AllOption = Annotated[bool, typer.Option("--all", help="Every queue and every tenant.")]
+ReasonOption = Annotated[str, typer.Option(help="Why; kept in the audit, so name no contact.")]
+
+
+def queues(as_json: JsonOption = False) -> None:
+    """Depth by state of every queue's partitions, which of them are open, and every pause."""
+    rows, pauses = run(depths())
+    show(rows, as_json)
+    if pauses and not as_json:
+        typer.echo()
+        show(pauses, as_json)
+
+
+def pause(
+    queue: QueueOption = None,
+    tenant: TenantOption = None,
+    everything: AllOption = False,
+    reason: ReasonOption = "",
+) -> None:
+    """Stop a queue, a tenant, a tenant in a queue, or everything; what runs ends, what waits stays."""
+    _one_way(queue, tenant, everything)
+    run(at_desk(lambda desk: desk.pause(queue, tenant, reason)))
+
+
+def resume(queue: QueueOption = None, tenant: TenantOption = None, everything: AllOption = False) -> None:
+    """Lift exactly the pause that was made with the same options."""
+    _one_way(queue, tenant, everything)
+    run(at_desk(lambda desk: desk.resume(queue, tenant)))
+
+
+def show_audit(
+    tenant: TenantOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 50,
+    after: Annotated[UUID | None, typer.Option(help="Go on behind this entry.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Who did what and when, the latest first."""
+
+    async def work(tx: AsyncConnection) -> list[dict[str, Any]]:
+        tenant_id = await tenants.named(tx, tenant) if tenant is not None else None
+        return [dict(row._mapping) for row in await audit.page(tx, Page(limit, after), tenant_id)]
+
+    show(run(in_database(work)), as_json)
+
+
+def _one_way(queue: str | None, tenant: str | None, everything: bool) -> None:
+    """To pause everything must be meant: a forgotten option is no wish."""
+    if everything == (queue is not None or tenant is not None):
+        raise typer.BadParameter("Say --queue, --tenant or both; or --all, alone.")
