@@ -16,6 +16,7 @@ from services.cli.dev import dev as run_dev
 from services.cli.doctor.examine import examine
 from services.cli.doctor.findings import status, summary
 from services.cli.doctor.patient import read
+from services.cli.jobs import deliveries_app, jobs_app
 from services.cli.shell import JsonOption, run, show
 from services.cli.tenants import keys_app, senders_app, tenants_app
 from shared import log
@@ -31,6 +32,8 @@ bench_app = typer.Typer(no_args_is_help=True, help="Benchmarks.")
 app.add_typer(tenants_app, name="tenants")
 app.add_typer(keys_app, name="keys")
 app.add_typer(senders_app, name="senders")
+app.add_typer(jobs_app, name="jobs")
+app.add_typer(deliveries_app, name="deliveries")
 app.add_typer(bench_app, name="bench")
 app.command("queues")(incidents.queues)
 app.command("pause")(incidents.pause)

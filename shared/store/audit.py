@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, insert, select, update
 
 from shared.store.database import AsyncConnection
 from shared.store.ids import uuid7
@@ -34,11 +34,12 @@ class Entry:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-async def add(tx: AsyncConnection, entry: Entry) -> None:
-    """Note what the transaction does."""
+async def add(tx: AsyncConnection, entry: Entry) -> UUID:
+    """Note what the transaction does; the entry's id."""
+    entry_id = uuid7()
     await tx.execute(
         insert(audit).values(
-            id=uuid7(),
+            id=entry_id,
             actor=entry.actor,
             via=entry.via.value,
             action=entry.action,
@@ -48,6 +49,13 @@ async def add(tx: AsyncConnection, entry: Entry) -> None:
             detail=dict(entry.detail),
         )
     )
+    return entry_id
+
+
+async def add_count(tx: AsyncConnection, entry_id: UUID, count: int) -> None:
+    """Note that an action of several transactions changed so many rows more."""
+    query = update(audit).where(audit.c.id == entry_id)
+    await tx.execute(query.values(count=audit.c.count + count))
 
 
 async def page(tx: AsyncConnection, page: Page, tenant_id: UUID | None = None) -> list[Row[Any]]:

@@ -1,12 +1,24 @@
 """Plans: what a statement reads does not hang on when statistics were taken last."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import TextClause, bindparam, text
 
-from shared.store import deliveries_work, due, openings, sends, sweeping, timeouts, visits
+from shared.store import (
+    deliveries_work,
+    delivery_rows,
+    due,
+    openings,
+    operating,
+    sends,
+    sweeping,
+    timeouts,
+    visits,
+)
 from shared.store.database import Database
 from tests.floods import fill
 from tests.journeys import World, graph, send, to
@@ -31,6 +43,8 @@ BY_KEY = {
     "unconfirmed": sweeping._UNCONFIRMED,
     "begin deliveries": deliveries_work._BEGIN.element,
     "lock deliveries": deliveries_work._LOCK,
+    "retry": operating._RETRY,
+    "hasten": operating._HASTEN,
 }
 
 OF_A_TENANT = {
@@ -107,3 +121,44 @@ async def test_an_opening_puts_back_by_index_in_a_table_full_of_other_rows(datab
     values = {"tenants": [world.tenant_id], "before": datetime.now(UTC), "most": 10}
     found = await plan(world, openings._BACK["outreach:send"], values)
     assert "using ix_actions_in_flight on scheduled_actions" in found, found
+
+
+async def test_an_operator_finds_a_row_by_its_id_in_a_flood_by_keys(database: Database) -> None:
+    world = await flood(database)
+    keys = {name: [world.tenant_id] for name in ("tenant_id", "id")} | {"g": [0]}
+    times = dict.fromkeys(("first", "last"), datetime.now(UTC))
+    states = {"states": ["failed"], "reason": "removed", "received_at": [datetime.now(UTC)]}
+    plans = [
+        await plan(world, operating._CANCEL, keys | states),
+        await plan(world, delivery_rows._REPLAY, keys | states),
+        await plan(world, delivery_rows._FAIL, keys | states),
+        await plan(world, operating._FIND, {"id": UUID(int=0)}),
+        await plan(world, delivery_rows._FIND.element, {"id": UUID(int=0), **times}),
+    ]
+    today = f"deliveries_p{datetime.now(UTC):%Y%m%d}"
+    others = ("ix_actions", "_state_tenant_id_", "Seq Scan on scheduled_actions", f"Seq Scan on {today}")
+    assert [found for found in plans if any(other in found for other in others)] == []
+
+
+async def test_a_retry_looks_for_what_followed_by_enrolment_and_contact(database: Database) -> None:
+    world = await World.create(database, graph(hello=send(to("done"))))
+    await fill(world, ROWS, "failed")
+    found = (await plans_by_key(world, {"retry": operating._RETRY}, rows=100))["retry"]
+    assert re.findall(r"Index (?:Only )?Scan using (?:ix|uq)_\w+ on (\w+)", found) == [
+        "visits",
+        "enrollments",
+    ], found
+    assert "enrollment_id = v.enrollment_id" in found, found
+    assert "contact_id = e.contact_id" in found, found
+
+
+async def test_an_operators_lists_are_read_by_index_in_their_order(database: Database) -> None:
+    world = await flood(database)
+    first = {"tenant_id": world.tenant_id, "after_tenant": UUID(int=0), "after": UUID(int=0), "most": 10}
+    wanted = {"unconfirmed": False, **dict.fromkeys(("sender_id", "campaign_id", "reason"))}
+    for statement in (operating._FAILED_OF_ALL, operating._FAILED_OF_ONE):
+        found = await plan(world, statement, first | wanted)
+        assert "using ix_actions_failed on scheduled_actions" in found, found
+    found = await plan(world, delivery_rows._ALL_FAILED, first | {"id": UUID(int=0), "only": None})
+    today = f"deliveries_p{datetime.now(UTC):%Y%m%d}"
+    assert f"{today}_tenant_id_id_idx" in found, found

@@ -1,0 +1,68 @@
+"""Jobs by their ids: the row that each points at decides what may be done to it."""
+
+from typing import Any
+from uuid import UUID
+
+from shared.errors import Conflict, NotFound
+from shared.jobs import SENDS, TIMEOUTS, WEBHOOKS, JobState, job_id, parse_job_id
+from shared.operate.base import Base
+from shared.store import delivery_rows, operating, tenants
+from shared.store.database import AsyncConnection, Row
+
+QUEUE_OF = {"send": SENDS.name, "timeout": TIMEOUTS.name, "webhook": WEBHOOKS.name}
+"""Where the jobs of each kind are."""
+
+_WHY_NOT = {
+    "pending": "It waits for its time, {due_at:%Y-%m-%d %H:%M:%S %Z}.",
+    "enqueued": "It is on its way.",
+    "held": "It is held by a pause, until that is lifted.",
+    "submitting": "It is with its provider now, who may have taken it: nobody can call it back.",
+    "accepted": "It was sent.",
+    "unknown": "Nobody knows yet whether it was sent: a webhook or the tenant's policy tells in time.",
+    "received": "It waits to be processed.",
+    "processing": "It is being processed.",
+    "parked": "It is parked, and looked at again {retry_at:%Y-%m-%d %H:%M:%S %Z}.",
+}
+
+
+class Finding(Base):
+    """Finds rows by the ids of their jobs."""
+
+    async def tenant_named(self, name: str | None) -> UUID | None:
+        """A tenant's id by its name; None for None. Raises NotFound."""
+        return None if name is None else await self._database.run(lambda tx: tenants.named(tx, name))
+
+    async def _find(self, tx: AsyncConnection, wanted: str) -> tuple[str, Row[Any]]:
+        """A job's kind, and its row with its tenant's name. Raises NotFound, and Conflict if it moved on."""
+        kind, row_id, g = parsed(wanted)
+        row = await (delivery_rows.find if kind == "webhook" else operating.find)(tx, row_id)
+        if row is None or (kind != "webhook" and row.kind != kind):
+            raise NotFound(f"There is no row of the job {wanted}.")
+        if row.g != g:
+            raise Conflict(f"The job moved on: it is {job_id(kind, row_id, row.g)} now.")
+        return kind, row
+
+    async def _state(self, kind: str, row: Row[Any]) -> JobState | None:
+        """Where the row's job is in Redis."""
+        queue = self._queues[QUEUE_OF[kind]]
+        (seen,) = await queue.look_up(queue.partition_of(str(row.tenant_id)), [job_id(kind, row.id, row.g)])
+        return seen.state
+
+
+def parsed(wanted: str) -> tuple[str, UUID, int]:
+    """Kind, row and generation of a job's id. Raises NotFound for what is none."""
+    try:
+        kind, row_id, g = parse_job_id(wanted)
+    except ValueError:
+        kind = ""
+    if kind not in QUEUE_OF:
+        raise NotFound("There is no such job: ids are send:<id>:<g>, timeout:<id>:<g> and webhook:<id>:<g>.")
+    return kind, row_id, g
+
+
+def cannot(what: str, row: Row[Any]) -> Conflict:
+    """Why something cannot be done to a row in its state."""
+    fields = dict(row._mapping)
+    state = str(fields.get("state") or fields["status"])
+    why = _WHY_NOT.get(state, "It ended as {state}.").format(**{**fields, "state": state})
+    return Conflict(f"It cannot be {what}. {why}")

@@ -1,0 +1,116 @@
+"""What a person does to one job: its row first, which decides, and then Redis (design §2, Generations)."""
+
+from typing import Any
+
+from shared.campaigns import sending
+from shared.errors import Conflict
+from shared.jobs import JobState, job_id
+from shared.loop import AWAY
+from shared.operate.finding import QUEUE_OF, Finding, cannot
+from shared.operate.retrying import retry_sends
+from shared.store import due, enrollments, operating, visits
+from shared.store.database import AsyncConnection, Row
+from shared.store.operating import Claim
+
+REMOVED = "removed"
+"""The reason of what an operator took out."""
+
+_IN_LINE = (JobState.WAITING, JobState.DELAYED, JobState.ACTIVE)
+
+
+class Jobs(Finding):
+    """Retry, promote, remove and cancel sends and timeouts by their jobs' ids.
+
+    All raise NotFound, and Conflict which says why a row cannot be acted on.
+    """
+
+    async def _retry_action(self, kind: str, row: Row[Any], unconfirmed: bool) -> str:
+        """Let a send that failed, or an action whose job did, wait again; its new id."""
+        old = job_id(kind, row.id, row.g)
+        if row.status == "enqueued":
+            state = await self._state(kind, row)
+            if state in _IN_LINE:
+                raise Conflict(f"It cannot be retried: it is {state}.")
+        elif row.status != "failed":
+            raise cannot("retried", row)
+        elif row.reason == "unconfirmed" and not unconfirmed:
+            raise Conflict(
+                "It may have been sent: nobody knows. To risk that it arrives twice, --unconfirmed."
+            )
+
+        async def work(tx: AsyncConnection) -> None:
+            claim = Claim(row.tenant_id, row.id, row.g)
+            done = await (due.put_back(tx, [claim]) if row.status == "enqueued" else retry_sends(tx, [row]))
+            if not done:
+                raise Conflict("It cannot be retried: its contact moved on, or its campaign was cancelled.")
+            await self._note(tx, "jobs.retry", old, row.tenant_id)
+
+        await self._database.run(work)
+        await self._forget(self._queues[QUEUE_OF[kind]], [(row.tenant_id, old)])
+        return job_id(kind, row.id, row.g + 1)
+
+    async def _hasten_action(self, kind: str, row: Row[Any]) -> None:
+        """Let a send or an enqueued job that waits for a time go now."""
+        if row.status == "enqueued":
+            await self._promote_job(kind, row)
+            return
+        if row.status != "pending":
+            raise cannot("promoted", row)
+        if kind == "timeout":
+            raise Conflict("A timeout keeps its time: until then its contact may still answer.")
+
+        async def work(tx: AsyncConnection) -> None:
+            if not await operating.hasten(tx, [Claim(row.tenant_id, row.id, row.g)]):
+                raise Conflict("It is due already: it waits for its turn.")
+            await self._note(tx, "jobs.promote", job_id(kind, row.id, row.g), row.tenant_id)
+
+        await self._database.run(work)
+
+    async def _promote_job(self, kind: str, row: Row[Any]) -> None:
+        """Let a delayed job wait in its lane now. Raises Conflict: it is not delayed."""
+        state = await self._state(kind, row)
+        if state is not JobState.DELAYED:
+            raise Conflict(f"It is not delayed: it is {state or 'gone, and dispatch brings it back'}.")
+        wanted = job_id(kind, row.id, row.g)
+        await self._database.run(lambda tx: self._note(tx, "jobs.promote", wanted, row.tenant_id))
+        queue = self._queues[QUEUE_OF[kind]]
+        await queue.promote(queue.partition_of(str(row.tenant_id)), [wanted])
+
+    async def _end_action(self, kind: str, row: Row[Any], action: str) -> None:
+        """End an action that is not with a provider. A send's visit takes its failed edge.
+
+        A timeout's contact leaves the campaign, who would wait for ever.
+        """
+        end = self._end_send if kind == "send" else self._end_timeout
+        done = job_id(kind, row.id, row.g)
+
+        async def work(tx: AsyncConnection) -> None:
+            if row.status not in ("pending", "enqueued", "held"):
+                raise cannot("cancelled", row)
+            if not await end(tx, row):
+                raise Conflict("It cannot be cancelled: it moved on just now.")
+            await self._note(tx, action, done, row.tenant_id)
+
+        await self._database.run(work)
+        await self._forget(self._queues[QUEUE_OF[kind]], [(row.tenant_id, done)])
+
+    async def _end_send(self, tx: AsyncConnection, row: Row[Any]) -> bool:
+        await visits.lock(tx, [(row.tenant_id, row.visit_id)])
+        ended = await operating.cancel(tx, [Claim(row.tenant_id, row.id, row.g)], REMOVED)
+        await sending.fail(tx, self._transitions, ended)
+        return bool(ended)
+
+    async def _end_timeout(self, tx: AsyncConnection, row: Row[Any]) -> bool:
+        found = await visits.lock(tx, [(row.tenant_id, row.visit_id)])
+        if not found[row.visit_id].here:
+            return False
+        return bool(await enrollments.cancel(tx, row.tenant_id, [row.enrollment_id], REMOVED))
+
+    async def _not_active(self, kind: str, row: Row[Any]) -> None:
+        """Raises Conflict for a job that a worker holds; where Redis is away the row decides alone."""
+        try:
+            state = await self._state(kind, row)
+        except AWAY:
+            return
+        if state is JobState.ACTIVE:
+            raise Conflict("A worker holds it: cancel it instead.")

@@ -1,0 +1,94 @@
+"""Stored webhook bodies as an operator sees them: found by id, listed by state, and set going anew."""
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from shared.store.database import AsyncConnection
+from shared.store.ids import id_time
+from shared.store.sets import checked, columns
+from shared.store.visits import Key
+
+
+class Place(NamedTuple):
+    """A delivery in a generation, and the day that it is kept under."""
+
+    tenant_id: UUID
+    id: UUID
+    g: int
+    received_at: datetime
+
+
+# One probe of the key for each tenant there is, in the days in which the id can have been stored.
+_FIND = text("""
+select t.name as tenant, d.* from tenants t
+cross join lateral (
+    select * from deliveries x
+    where x.tenant_id = t.id and x.id = :id and x.received_at between :first and :last offset 0
+) d
+""").columns(headers=JSONB)
+
+_ALL_FAILED = text("""
+select tenant_id, id, g, received_at from deliveries
+where state = 'failed' and (tenant_id, id) > (:tenant_id, :id)
+    and (cast(:only as uuid) is null or tenant_id = :only)
+order by tenant_id, id limit :most
+""")
+
+_LOCKED = f"""
+    select d.tenant_id, d.id, d.received_at
+    from unnest(
+        cast(:tenant_id as uuid[]), cast(:id as uuid[]), cast(:g as int[]),
+        cast(:received_at as timestamptz[])
+    ) as wanted (tenant_id, id, g, received_at)
+    join deliveries d using (tenant_id, id, received_at)
+    where {checked("d.state = any(cast(:states as text[]))")} and d.g = wanted.g
+    order by d.id for update of d
+"""
+
+_REPLAY = text(f"""
+with locked as ({_LOCKED})
+update deliveries d set
+    state = 'received', g = d.g + 1, state_at = now(), retry_at = null, tries = 0, reason = null
+from locked
+where d.tenant_id = locked.tenant_id and d.id = locked.id and d.received_at = locked.received_at
+returning d.tenant_id, d.id, d.provider, d.g
+""")
+
+_FAIL = text(f"""
+with locked as ({_LOCKED})
+update deliveries d set state = 'failed', state_at = now(), retry_at = null, reason = :reason
+from locked
+where d.tenant_id = locked.tenant_id and d.id = locked.id and d.received_at = locked.received_at
+returning d.id
+""")
+
+
+async def find(tx: AsyncConnection, delivery_id: UUID) -> Row[Any] | None:
+    """A delivery whole, by its id alone, with its tenant's name; None: there is none (any more)."""
+    first, last = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+    if delivery_id.version == 7:
+        first, last = (id_time(delivery_id) + timedelta(days=days) for days in (-1, 1))
+    return (await tx.execute(_FIND, {"id": delivery_id, "first": first, "last": last})).one_or_none()
+
+
+async def failed(tx: AsyncConnection, only: UUID | None, after: Key | None, most: int) -> list[Place]:
+    """Failed deliveries, of a tenant or all, at most so many behind `after`, by tenant and id."""
+    tenant_id, last = after or (UUID(int=0), UUID(int=0))
+    asked = {"tenant_id": tenant_id, "id": last, "only": only, "most": most}
+    return [Place(*row) for row in await tx.execute(_ALL_FAILED, asked)]
+
+
+async def replay(tx: AsyncConnection, places: Sequence[Place], states: Collection[str]) -> list[Row[Any]]:
+    """Let deliveries in one of the states be processed anew, under the next g: tenant_id, id, provider, g."""
+    return list(await tx.execute(_REPLAY, {**columns(Place._fields, places), "states": list(states)}))
+
+
+async def fail(tx: AsyncConnection, places: Sequence[Place], states: Collection[str], reason: str) -> int:
+    """End deliveries that are in one of the states; how many."""
+    values = {**columns(Place._fields, places), "states": list(states), "reason": reason}
+    return len((await tx.execute(_FAIL, values)).all())
