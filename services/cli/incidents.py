@@ -1,12 +1,15 @@
 """What an operator needs first in an incident: how the queues stand, to stop and go on, and who did what."""
 
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 import typer
 
 from services.cli.depths import depths
-from services.cli.shell import JsonOption, at_desk, in_database, run, show
+from services.cli.progress import progress
+from services.cli.shell import JsonOption, YesOption, at_desk, counted, in_database, run, show, sure
+from shared.operate import Desk
 from shared.store import audit, tenants
 from shared.store.database import AsyncConnection
 from shared.store.pages import Page
@@ -56,6 +59,27 @@ def show_audit(
         return [dict(row._mapping) for row in await audit.page(tx, Page(limit, after), tenant_id)]
 
     show(run(in_database(work)), as_json)
+
+
+def restore_guard(
+    snapshot_at: Annotated[
+        str,
+        typer.Option("--snapshot-at", help="When the restored snapshot was taken, as 2026-01-31T03:00:00Z."),
+    ],
+    yes: YesOption = False,
+) -> None:
+    """After a restore, before any service starts: sends that may have gone out since become unknown."""
+    try:
+        at = datetime.fromisoformat(snapshot_at)
+    except ValueError as error:
+        raise typer.BadParameter("Give a time as 2026-01-31T03:00:00Z.") from error
+    sure(f"Let every send that was due between {at.isoformat()} and now be unknown?", yes)
+
+    async def work(desk: Desk) -> int:
+        with progress("Guarding sends") as told:
+            return await desk.restore_guard(at, told)
+
+    counted(run(at_desk(work)), "sends are unknown now.")
 
 
 def _one_way(queue: str | None, tenant: str | None, everything: bool) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 import typer
 
 from services.cli.progress import progress
-from services.cli.shell import NOTHING, REFUSED, YesOption, at_desk, run, sure
+from services.cli.shell import REFUSED, YesOption, at_desk, counted, run, sure
 from shared.errors import Conflict, NotFound
 from shared.operate import Desk
 from shared.operate.retrying import Retried
@@ -52,7 +52,7 @@ def retry_jobs(
     done = run(at_desk(work))
     if done.left:
         typer.echo(f"{done.left} were led on, or their campaign is over.", err=True)
-    _counted(done.retried, "sends wait again.")
+    counted(done.retried, "sends wait again.")
 
 
 @jobs_app.command("promote")
@@ -92,7 +92,7 @@ def replay_deliveries(
         with progress("Replaying failed deliveries") as told:
             return await desk.replay_failed(tenant, told)
 
-    _counted(run(at_desk(work)), "deliveries are processed anew.")
+    counted(run(at_desk(work)), "deliveries are processed anew.")
 
 
 def _each(ids: Sequence[Id], act: Callable[[Desk, Id], Awaitable[object]]) -> None:
@@ -113,9 +113,3 @@ def _each(ids: Sequence[Id], act: Callable[[Desk, Id], Awaitable[object]]) -> No
 
     if run(at_desk(work)):
         raise typer.Exit(REFUSED)
-
-
-def _counted(count: int, what: str) -> None:
-    typer.echo(f"{count} {what}")
-    if not count:
-        raise typer.Exit(NOTHING)

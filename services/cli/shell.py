@@ -99,6 +99,13 @@ def sure(question: str, yes: bool) -> None:
         raise typer.Exit(REFUSED)
 
 
+def counted(count: int, what: str) -> None:
+    """Print how many rows an action changed; status 3 where there were none."""
+    typer.echo(f"{count} {what}")
+    if not count:
+        raise typer.Exit(NOTHING)
+
+
 def show(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     """Print rows that share their keys: a table, or a JSON array."""
     if as_json:

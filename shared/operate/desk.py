@@ -1,5 +1,6 @@
 """The desk: all that a person can do, in one place, for the pages and for the command line."""
 
+from shared.operate.guarding import Guarding
 from shared.operate.jobs import Jobs
 from shared.operate.posts import Posts
 from shared.operate.retrying import Retrying
@@ -8,7 +9,7 @@ from shared.operate.standing import Standing
 _PARKED = ("failed", "parked")
 
 
-class Desk(Standing, Jobs, Retrying, Posts):
+class Desk(Standing, Jobs, Retrying, Posts, Guarding):
     """Every action is rows and one entry of the audit in a transaction, and only then Redis.
 
     A job is called by its id, and its row decides. What is done to a job raises NotFound, where there is no

@@ -14,6 +14,7 @@ from shared.store import (
     due,
     openings,
     operating,
+    restoring,
     sends,
     sweeping,
     timeouts,
@@ -162,3 +163,14 @@ async def test_an_operators_lists_are_read_by_index_in_their_order(database: Dat
     found = await plan(world, delivery_rows._ALL_FAILED, first | {"id": UUID(int=0), "only": None})
     today = f"deliveries_p{datetime.now(UTC):%Y%m%d}"
     assert f"{today}_tenant_id_id_idx" in found, found
+
+
+async def test_the_guard_after_a_restore_reads_partial_indexes_in_their_order(database: Database) -> None:
+    world = await flood(database)
+    await world.run("analyze scheduled_actions")
+    indexes = {"pending": "ix_actions_due", "enqueued": "ix_actions_in_flight", "held": "ix_actions_held"}
+    for status, index in indexes.items():
+        first = {name: restoring._FIRST[kind] for name, kind in restoring._ORDERS[status].items()}
+        values = {**first, "until": datetime.now(UTC), "snapshot_at": datetime.now(UTC), "most": 10}
+        found = await plan(world, restoring._PAGES[status], values)
+        assert f"using {index} on scheduled_actions" in found, found
