@@ -1,17 +1,36 @@
 """`outreach jobs` and `outreach deliveries`: what an operator does to them."""
 
+from base64 import b64encode
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import typer
 
 from services.cli.progress import progress
-from services.cli.shell import REFUSED, YesOption, at_desk, counted, run, sure
+from services.cli.shell import (
+    NEWLINES,
+    REFUSED,
+    JsonOption,
+    YesOption,
+    at_desk,
+    counted,
+    in_database,
+    printable,
+    run,
+    show,
+    show_one,
+    sure,
+)
 from shared.errors import Conflict, NotFound
+from shared.jobs import SENDS, JobState
 from shared.operate import Desk
+from shared.operate.reading import Listed
 from shared.operate.retrying import Retried
+from shared.store import delivery_rows, tenants
+from shared.store.database import AsyncConnection
 from shared.store.operating import Which
+from shared.store.pages import Page
 
 Id = TypeVar("Id")
 
@@ -24,6 +43,46 @@ Ids = Annotated[list[str], typer.Argument(help="As send:<id>:<g>, timeout:<id>:<
 Unconfirmed = Annotated[
     bool, typer.Option("--unconfirmed", help="Also sends that may have gone out: they may arrive twice.")
 ]
+
+
+Limit = Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")]
+After = Annotated[str | None, typer.Option(help="Go on behind what the last list said.")]
+
+
+@jobs_app.command("list")
+def list_jobs(
+    state: Annotated[JobState, typer.Option(help="Where the jobs are.")] = JobState.FAILED,
+    queue: Annotated[str, typer.Option(help="Of this queue.")] = SENDS.name,
+    tenant: Annotated[str | None, typer.Option(help="Failed sends of this tenant, by name.")] = None,
+    sender: Annotated[UUID | None, typer.Option(help="Failed sends of this sender.")] = None,
+    campaign: Annotated[UUID | None, typer.Option(help="Failed sends of this campaign.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Failed sends whose reason begins with this.")] = None,
+    limit: Limit = 50,
+    after: After = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List jobs in a state: sends that failed by their rows, all else as Redis has it."""
+    rows_of = queue == SENDS.name and state is JobState.FAILED
+    if not rows_of and (tenant, sender, campaign, reason) != (None,) * 4:
+        raise typer.BadParameter("Only failed sends can be chosen by tenant, sender, campaign or reason.")
+
+    async def work(desk: Desk) -> Listed:
+        if not rows_of:
+            return await desk.in_motion(queue, state, after, limit)
+        return await desk.failed_sends(
+            Which(await desk.tenant_named(tenant), sender, campaign, reason), after, limit
+        )
+
+    listed = run(at_desk(work))
+    show(listed.rows, as_json)
+    if listed.after is not None:
+        typer.echo(f"There may be more: --after {listed.after}", err=True)
+
+
+@jobs_app.command("show")
+def show_job(job: str, as_json: JsonOption = False) -> None:
+    """Show one job: its row, each time it reached its provider, and where it is in Redis."""
+    show_one(run(at_desk(lambda desk: desk.job(job))), as_json)
 
 
 @jobs_app.command("retry")
@@ -73,6 +132,38 @@ def cancel_jobs(ids: Ids, yes: YesOption = False) -> None:
     """End jobs, also those that a worker holds; but no send that is with its provider."""
     sure(f"Cancel {len(ids)} jobs?", yes)
     _each(ids, lambda desk, job: desk.cancel(job))
+
+
+@deliveries_app.command("list")
+def list_deliveries(
+    tenant: str,
+    state: Annotated[str | None, typer.Option(help=f"One of {', '.join(delivery_rows.STATES)}.")] = None,
+    limit: Limit = 50,
+    after: Annotated[UUID | None, typer.Option(help="Go on behind this delivery.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List a tenant's deliveries, the latest first."""
+    if state is not None and state not in delivery_rows.STATES:
+        raise typer.BadParameter(f"A state is one of {', '.join(delivery_rows.STATES)}.")
+
+    async def work(tx: AsyncConnection) -> list[dict[str, Any]]:
+        tenant_id = await tenants.named(tx, tenant)
+        rows = await delivery_rows.page(tx, tenant_id, state, Page(limit, after))
+        return [dict(row._mapping) for row in rows]
+
+    show(run(in_database(work)), as_json)
+
+
+@deliveries_app.command("show")
+def show_delivery(delivery_id: UUID, as_json: JsonOption = False) -> None:
+    """Show one delivery: its headers and its body as it was posted; as JSON, the body is base64."""
+    shown = dict(run(at_desk(lambda desk: desk.delivery(delivery_id))))
+    body = shown.pop("body")
+    if as_json:
+        show_one({**shown, "body": b64encode(body).decode()}, as_json)
+    else:
+        show_one(shown, as_json)
+        typer.echo(f"\n{printable(body.decode(errors='replace'), keep=NEWLINES)}")
 
 
 @deliveries_app.command("replay")

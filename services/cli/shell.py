@@ -30,6 +30,9 @@ REFUSED = 1
 NOTHING = 3
 """Exit code: nothing matched."""
 
+NEWLINES = "\n\t"
+"""What may stand in a text of several lines."""
+
 JsonOption = Annotated[bool, typer.Option("--json", help="As JSON, on stdout.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
@@ -137,7 +140,13 @@ def _shown(value: Any) -> str:
         case list():
             return ",".join(map(_shown, value))
         case dict():
-            return json.dumps(value, default=_plain, ensure_ascii=False)
+            return printable(json.dumps(value, default=_plain, ensure_ascii=False))
         case _:
-            # What others wrote may hold what a terminal obeys.
-            return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in str(value))
+            return printable(str(value))
+
+
+def printable(text: str, keep: str = "") -> str:
+    """What others wrote, without what a terminal would obey."""
+    return "".join(
+        sign if sign.isprintable() or sign in keep else "\N{REPLACEMENT CHARACTER}" for sign in text
+    )

@@ -8,7 +8,7 @@ import typer
 
 from services.cli.shell import JsonOption, at_desk, in_database, run, show
 from shared.operate.standing import KINDS, MAX_LIMIT, MAX_WEIGHT
-from shared.store import api_keys, limit_overrides, tenants
+from shared.store import api_keys, limit_overrides, tenant_rows, tenants
 from shared.store.database import AsyncConnection
 from shared.store.pages import Page
 
@@ -32,6 +32,20 @@ def create_tenant(name: str, weight: Annotated[int, typer.Option(min=1, max=MAX_
     if not name.strip():
         raise typer.BadParameter("A tenant has a name: other commands call it by that.")
     typer.echo(run(in_database(lambda tx: tenants.create(tx, name, weight))))
+
+
+@tenants_app.command("list")
+def list_tenants(
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 100,
+    after: Annotated[UUID | None, typer.Option(help="Go on behind this tenant's id.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List tenants: weight, pauses, closed senders, and sends by status, each counted up to 1,000."""
+
+    async def work(tx: AsyncConnection) -> list[dict[str, Any]]:
+        return [dict(row._mapping) for row in await tenant_rows.page(tx, Page(limit, after))]
+
+    show(run(in_database(work)), as_json)
 
 
 @tenants_app.command("weight")

@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import Row, TextClause, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.store.database import AsyncConnection
 from shared.store.ids import id_time
+from shared.store.pages import Page
 from shared.store.sets import checked, columns
 from shared.store.visits import Key
 
@@ -31,6 +32,39 @@ cross join lateral (
     where x.tenant_id = t.id and x.id = :id and x.received_at between :first and :last offset 0
 ) d
 """).columns(headers=JSONB)
+
+_SHOWN = """
+x.id, x.g, x.provider, x.endpoint_id, x.received_at, x.state, x.state_at, x.retry_at, x.tries, x.reason,
+x.events, octet_length(x.body) as bytes"""
+
+
+def _latest(where: str) -> TextClause:
+    return text(f"""
+select {_SHOWN} from deliveries x
+where x.tenant_id = :tenant_id and (cast(:after as uuid) is null or x.id < :after) and {where}
+order by x.id desc limit :most
+""")
+
+
+def _latest_open(state: str) -> TextClause:
+    return text(f"""
+select {_SHOWN} from deliveries x
+where x.state = '{state}' and x.tenant_id = :tenant_id and (
+    cast(:after as uuid) is null or (x.received_at, x.id) < (
+        (select received_at from deliveries where tenant_id = :tenant_id and id = :after), :after
+    )
+)
+order by x.received_at desc, x.id desc limit :most
+""")
+
+
+_PAGES: dict[str | None, TextClause] = {
+    None: _latest("true"),
+    "failed": _latest("x.state = 'failed'"),
+    **{state: _latest_open(state) for state in ("received", "processing", "parked")},
+}
+STATES = tuple(state for state in _PAGES if state is not None)
+"""The states that have an index: what was processed is listed among all."""
 
 _ALL_FAILED = text("""
 select tenant_id, id, g, received_at from deliveries
@@ -74,6 +108,15 @@ async def find(tx: AsyncConnection, delivery_id: UUID) -> Row[Any] | None:
     if delivery_id.version == 7:
         first, last = (id_time(delivery_id) + timedelta(days=days) for days in (-1, 1))
     return (await tx.execute(_FIND, {"id": delivery_id, "first": first, "last": last})).one_or_none()
+
+
+async def page(tx: AsyncConnection, tenant_id: UUID, state: str | None, page: Page) -> list[Row[Any]]:
+    """A tenant's deliveries without their bodies, the latest first, in one of `STATES` or in any.
+
+    `page.after` is the last one seen.
+    """
+    asked = {"tenant_id": tenant_id, "after": page.after, "most": page.limit}
+    return list(await tx.execute(_PAGES[state], asked))
 
 
 async def failed(tx: AsyncConnection, only: UUID | None, after: Key | None, most: int) -> list[Place]:

@@ -17,6 +17,7 @@ from shared.store import (
     restoring,
     sends,
     sweeping,
+    tenant_rows,
     timeouts,
     visits,
 )
@@ -174,3 +175,14 @@ async def test_the_guard_after_a_restore_reads_partial_indexes_in_their_order(da
         values = {**first, "until": datetime.now(UTC), "snapshot_at": datetime.now(UTC), "most": 10}
         found = await plan(world, restoring._PAGES[status], values)
         assert f"using {index} on scheduled_actions" in found, found
+
+
+async def test_tenants_and_deliveries_are_listed_by_index(database: Database) -> None:
+    world = await flood(database)
+    found = await plan(world, tenant_rows._PAGE, {"after": None, "most": 10})
+    assert "Seq Scan on scheduled_actions" not in found, found
+    today = f"deliveries_p{datetime.now(UTC):%Y%m%d}"
+    for state, statement in delivery_rows._PAGES.items():
+        values = {"tenant_id": world.tenant_id, "after": None, "most": 10}
+        found = await plan(world, statement, values)
+        assert f"Seq Scan on {today}" not in found, (state, found)

@@ -1,0 +1,151 @@
+"""What a person looks at: failed work by its rows, what is in motion by Redis, one job or delivery whole."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+from shared.errors import NotFound
+from shared.jobs import JobState, job_id
+from shared.loop import AWAY
+from shared.operate.finding import QUEUE_OF, Finding
+from shared.operate.standing import known_queue
+from shared.store import delivery_rows, operating
+from shared.store.database import AsyncConnection, Row
+from shared.store.operating import Found, Which
+from shared.store.visits import Key
+
+_LOOK = 500
+_LOOKS = 20
+
+_ACTION = (
+    *(
+        "status",
+        "reason",
+        "due_at",
+        "scheduled_at",
+        "status_at",
+        "tries",
+        "cost",
+        "campaign_id",
+        "contact_id",
+    ),
+    *("enrollment_id", "visit_id", "node_id", "channel", "sender_id", "event_type", "provider_message_id"),
+    *("accepted_at", "delivery_status"),
+)
+_DELIVERY = (
+    *("state", "reason", "received_at", "state_at", "retry_at", "tries", "events", "provider", "endpoint_id"),
+    *("headers", "query"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Rows by column, and what to go on behind; None: nothing is left."""
+
+    rows: Sequence[Mapping[str, Any]]
+    after: str | None
+
+
+class Reading(Finding):
+    """Bounded reads; none is audited."""
+
+    async def failed_sends(self, which: Which, after: str | None, limit: int) -> Listed:
+        """Failed sends, by tenant and in the order that they were made in.
+
+        At most 10,000 are looked at: where few are of those asked for there may be more behind an empty page.
+        Raises NotFound: `after` is none of ours.
+        """
+        rows: list[Row[Any]] = []
+        place = _key(after)
+        for _ in range(_LOOKS):
+            found = await self._look(which, place)
+            rows += found.rows
+            place = found.after
+            if place is None or len(rows) >= limit:
+                break
+        if len(rows) > limit:
+            rows = rows[:limit]
+            place = (rows[-1].tenant_id, rows[-1].id)
+        return Listed([_failed(row) for row in rows], f"{place[0]}/{place[1]}" if place else None)
+
+    async def _look(self, which: Which, after: Key | None) -> Found:
+        return await self._database.run(lambda tx: operating.failed(tx, which, after, _LOOK))
+
+    async def in_motion(self, queue: str, state: JobState, after: str | None, limit: int) -> Listed:
+        """Jobs in a state as Redis has them, partition by partition. Raises UnknownQueue, NotFound."""
+        known_queue(queue)
+        partition, cursor = _cursor(after)
+        engine = self._queues[queue]
+        rows: list[Mapping[str, Any]] = []
+        while partition < engine.partitions and len(rows) < limit:
+            cursor, seen = await engine.page(partition, state, cursor, limit - len(rows))
+            rows += [{"id": s.id, "state": s.state, "attempt": s.attempt, "reason": s.reason} for s in seen]
+            if cursor == "0":
+                partition += 1
+        return Listed(rows, f"{partition}:{cursor}" if partition < engine.partitions else None)
+
+    async def job(self, wanted: str) -> Mapping[str, Any]:
+        """A job whole: its row, its attempts, and where it is in Redis (None: not there, or Redis is away).
+
+        Raises NotFound, and Conflict which says where it moved on to.
+        """
+
+        async def work(tx: AsyncConnection) -> tuple[str, Row[Any], list[Row[Any]]]:
+            kind, row = await self._find(tx, wanted)
+            made = await operating.attempts(tx, (row.tenant_id, row.id)) if kind == "send" else []
+            return kind, row, made
+
+        kind, row, made = await self._database.run(work)
+        fields = _DELIVERY if kind == "webhook" else _ACTION
+        return {
+            "id": wanted,
+            "queue": QUEUE_OF[kind],
+            "tenant": row.tenant,
+            "tenant_id": row.tenant_id,
+            **{name: getattr(row, name) for name in fields},
+            "attempts": [dict(each._mapping) for each in made],
+            "in_redis": await self._in_redis(kind, row),
+        }
+
+    async def _in_redis(self, kind: str, row: Row[Any]) -> Mapping[str, Any] | None:
+        queue = self._queues[QUEUE_OF[kind]]
+        try:
+            found = await queue.job(queue.partition_of(str(row.tenant_id)), job_id(kind, row.id, row.g))
+        except AWAY:
+            return None
+        if found is None:
+            return None
+        seen, job = found
+        shown = {"lane": job.lane, "priority": job.priority, "max_attempts": job.max_attempts}
+        return {**{name: value for name, value in asdict(seen).items() if name != "id"}, **shown}
+
+    async def delivery(self, delivery_id: UUID) -> Mapping[str, Any]:
+        """A delivery whole, with its body as it was posted. Raises NotFound."""
+        row = await self._database.run(lambda tx: delivery_rows.find(tx, delivery_id))
+        if row is None:
+            raise NotFound("There is no such delivery, or its day is no longer kept.")
+        shown = {"id": row.id, "job": job_id("webhook", row.id, row.g), "tenant": row.tenant}
+        return {**shown, **{name: getattr(row, name) for name in _DELIVERY}, "body": row.body}
+
+
+def _failed(row: Row[Any]) -> Mapping[str, Any]:
+    fields = ("tenant_id", "reason", "tries", "status_at", "channel", "sender_id", "campaign_id", "node_id")
+    return {"id": job_id("send", row.id, row.g), **{name: getattr(row, name) for name in fields}}
+
+
+def _key(after: str | None) -> Key | None:
+    if after is None:
+        return None
+    try:
+        tenant_id, _, action_id = after.partition("/")
+        return UUID(tenant_id), UUID(action_id)
+    except ValueError as error:
+        raise NotFound("There is no such place in the list: go on behind one that a list printed.") from error
+
+
+def _cursor(after: str | None) -> tuple[int, str]:
+    partition, _, cursor = (after or "0:0").partition(":")
+    if not (partition.isdecimal() and cursor.isdecimal()):
+        raise NotFound("There is no such place in the list: go on behind one that a list printed.")
+    return int(partition), cursor
