@@ -31,7 +31,7 @@ def create_tenant(name: str, weight: Annotated[int, typer.Option(min=1, max=MAX_
     """Make a tenant and print its id."""
     if not name.strip():
         raise typer.BadParameter("A tenant has a name: other commands call it by that.")
-    typer.echo(run(in_database(lambda tx: tenants.create(tx, name, weight))))
+    typer.echo(run(at_desk(lambda desk: desk.create_tenant(name, weight))))
 
 
 @tenants_app.command("list")
@@ -89,11 +89,7 @@ def limit_tenant(
 @keys_app.command("create")
 def create_key(tenant: str, name: str = "default") -> None:
     """Make a key with every scope and print it, once."""
-
-    async def work(tx: AsyncConnection) -> api_keys.IssuedKey:
-        return await api_keys.create(tx, await tenants.named(tx, tenant), name)
-
-    typer.echo(run(in_database(work)).token)
+    typer.echo(run(at_desk(lambda desk: desk.create_key(tenant, name))).token)
 
 
 @keys_app.command("list")
@@ -110,21 +106,13 @@ def list_keys(tenant: str, as_json: JsonOption = False) -> None:
 @keys_app.command("rotate")
 def rotate_key(tenant: str, key_id: UUID) -> None:
     """Print a key that takes over; the old one stays valid for a day."""
-
-    async def work(tx: AsyncConnection) -> api_keys.IssuedKey:
-        return await api_keys.rotate(tx, await tenants.named(tx, tenant), key_id)
-
-    typer.echo(run(in_database(work)).token)
+    typer.echo(run(at_desk(lambda desk: desk.rotate_key(tenant, key_id))).token)
 
 
 @keys_app.command("revoke")
 def revoke_key(tenant: str, key_id: UUID) -> None:
     """End a key; gateways know within seconds."""
-
-    async def work(tx: AsyncConnection) -> None:
-        await api_keys.revoke(tx, await tenants.named(tx, tenant), key_id)
-
-    run(in_database(work))
+    run(at_desk(lambda desk: desk.revoke_key(tenant, key_id)))
 
 
 @senders_app.command("reopen")

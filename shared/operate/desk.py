@@ -2,6 +2,7 @@
 
 from shared.operate.guarding import Guarding
 from shared.operate.jobs import Jobs
+from shared.operate.keeping import Keeping
 from shared.operate.posts import Posts
 from shared.operate.reading import Reading
 from shared.operate.retrying import Retrying
@@ -10,7 +11,7 @@ from shared.operate.standing import Standing
 _PARKED = ("failed", "parked")
 
 
-class Desk(Standing, Jobs, Retrying, Posts, Guarding, Reading):
+class Desk(Keeping, Standing, Jobs, Retrying, Posts, Guarding, Reading):
     """Every action is rows and one entry of the audit in a transaction, and only then Redis.
 
     A job is called by its id, and its row decides. What is done to a job raises NotFound, where there is no

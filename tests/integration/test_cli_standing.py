@@ -112,8 +112,16 @@ def test_the_audit_is_read_in_pages_of_all_or_of_a_tenant_and_obeyed_by_no_termi
     outreach("pause", "--tenant", "acme", "--reason", "\x1b[2J")
     latest, *_ = first = read("audit", "--limit", "2")
     assert [row["target"] for row in first] == ["acme", "other"]
-    assert [row["target"] for row in read("audit", "--after", first[-1]["id"])] == ["acme"]
-    assert [row["action"] for row in read("audit", "--tenant", "acme")] == ["pause", "tenants.weight"]
+    assert [row["action"] for row in read("audit", "--after", first[-1]["id"])] == [
+        "tenants.weight",
+        "tenants.create",
+        "tenants.create",
+    ]
+    assert [row["action"] for row in read("audit", "--tenant", "acme")] == [
+        "pause",
+        "tenants.weight",
+        "tenants.create",
+    ]
     assert (latest["actor"], latest["via"], latest["detail"]) == ("ana", "cli", {"reason": "\x1b[2J"})
     assert "\x1b" not in outreach("audit")
 
