@@ -26,6 +26,7 @@ from shared.broker.consumer import Consumer
 from shared.broker.context import JobContext, current_job
 from shared.broker.endings import Ended, raised, returned
 from shared.broker.formatter import TYPED, parse
+from shared.broker.presence import presence
 from shared.errors import Unrecoverable
 from shared.jobs import TaskiqJob
 from shared.queue.types import Settlement, Verdict
@@ -72,6 +73,7 @@ class JobReceiver(Receiver):
         self._observed = any(map(_watches_work, self.broker.middlewares))
         self.broker.add_middlewares(_Recorder())
         async with (
+            presence(self._jobs.queue, self.concurrency, self._jobs.metrics),
             self._jobs.consuming() as queue,
             Consumer(self._jobs, queue, self.work, self.concurrency, self._grace()),
         ):

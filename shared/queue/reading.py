@@ -5,13 +5,13 @@ from typing import Any
 
 from shared.jobs import JobState
 from shared.queue.codec import unpack_record, unpack_seen
-from shared.queue.engine import Engine
+from shared.queue.standing import Standing
 from shared.queue.types import ClaimedJob, Counts, Measures, Seen
 
 _AT_ONCE = 500
 
 
-class Reading(Engine):
+class Reading(Standing):
     """Counts, pages, single jobs."""
 
     async def measure(self, partition: int) -> Measures:

@@ -11,6 +11,7 @@ from shared.broker import Ended, JobBroker, current_job
 from shared.errors import Defer, RateLimited, Unrecoverable
 from shared.jobs import JobState
 from shared.queue.queue import Queue
+from shared.queue.standing import WorkerSeen
 from shared.queue.types import Counts, NewJob, Seen, Verdict
 from tests.brokers import SPEC, ended, seen, sending, until, working
 
@@ -341,6 +342,33 @@ async def test_a_settlement_that_cannot_be_sent_holds_up_no_other(valkey_url: st
             stuck = await odd.kiq(0)
             assert (await ended(broker, (await odd.kiq(1)).task_id)).state is JobState.COMPLETED
             assert (await seen(broker, stuck.task_id)).state is JobState.ACTIVE  # until its lease lapses
+
+
+async def test_a_worker_says_that_it_works_and_how_long_its_jobs_take(
+    valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.broker.presence.BEAT", timedelta(milliseconds=20))
+    async with sending(valkey_url, concurrency=7) as broker:
+
+        @broker.task("tests:slow")
+        async def slow() -> None:
+            await asyncio.sleep(0.2)
+
+        async def workers() -> list[WorkerSeen]:
+            return await broker.queue.workers()
+
+        async with working(broker):
+
+            async def idle() -> bool:
+                return await workers() == [WorkerSeen(7, 0.0)]
+
+            await until(idle)
+            await ended(broker, (await slow.kiq()).task_id)
+
+            async def timed() -> bool:
+                return 0.2 <= (await workers())[0].seconds < 10
+
+            await until(timed)
 
 
 async def test_what_became_of_jobs_is_counted_with_bounded_labels(valkey_url: str) -> None:
