@@ -14,6 +14,7 @@ OutreachError
 │   ├── ForeignInstallation       the prefix belongs to another installation
 │   ├── QueueClosed               the partition waits to be opened
 │   ├── OpeningSuperseded         a newer opening holds the partition
+│   ├── NotMeasured               nobody knows how a queue stands
 │   └── LeaseLost                 another worker, or an opening, took the job
 ├── JobSignal                     raised by a handler to say how its job ends
 │   ├── Unrecoverable
@@ -73,6 +74,10 @@ class PayloadTooLarge(InvalidJob):
 
 class JobConflict(QueueError):
     """This job id is known with another payload: use a new id for new work."""
+
+
+class NotMeasured(QueueError):
+    """The queue was not measured lately: see whether Redis and Postgres serve, and dispatch's log."""
 
 
 class UnknownQueue(QueueError):

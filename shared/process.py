@@ -6,7 +6,7 @@ A service is an `App`: parts that start in order and stop in reverse, and a word
     /live      200 when the event loop turns, which an answer proves; says nothing of Redis or Postgres
     /ready     200 when the app is ready and not draining, else 503
     /metrics   Prometheus
-    /internal  what the app tells the inside of the cluster, as JSON
+    /internal  what the app tells the inside of the cluster, as JSON; some of it only to who has the token
 
 SIGTERM or SIGINT stops the parts, each within the grace, and exits 0; a second signal cuts them short and
 exits 1.
@@ -14,6 +14,7 @@ exits 1.
 
 import asyncio
 import errno
+import hmac
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -40,6 +41,9 @@ log = structlog.get_logger()
 Part = AbstractAsyncContextManager[object]
 """Something that starts on entering and stops in order on leaving: a `Loop`, a `Worker`, a pool."""
 
+Page = Callable[[], Awaitable[object]]
+"""What answers an internal page, as JSON; an OutreachError of its is the answer 503."""
+
 _MARGIN = timedelta(seconds=10)  # a part that ends what runs within the grace still has to say so
 
 
@@ -60,13 +64,17 @@ Settings = TypeVar("Settings", bound=ProcessSettings)
 
 @dataclass(frozen=True)
 class App:
-    """A service, built and not yet started. `internal` maps a name to what `GET /internal/<name>` answers."""
+    """A service, built and not yet started.
+
+    `internal` maps a name to what `GET /internal/<name>` answers; `guarded` likewise, for who has the token.
+    """
 
     name: str
     parts: Sequence[Part]
     metrics: Metrics
     ready: Callable[[], bool]
-    internal: Mapping[str, Callable[[], Awaitable[object]]] = field(default_factory=dict)
+    internal: Mapping[str, Page] = field(default_factory=dict)
+    guarded: Mapping[str, Page] = field(default_factory=dict)
 
 
 class WorkerSettings(ProcessSettings, Protocol):
@@ -202,7 +210,7 @@ class PrivatePort:
                 web.get("/ready", self._is_ready),
                 web.get("/metrics", make_aiohttp_handler(self._app.metrics.registry)),
                 web.get("/internal", self._index),
-                web.get("/internal/{name}", self._internal),
+                web.get("/internal/{name:.+}", self._internal),
             ]
         )
         return application
@@ -216,14 +224,32 @@ class PrivatePort:
         return web.Response(status=503, text="not ready\n")
 
     async def _index(self, _: web.Request) -> web.Response:
-        pages = sorted(self._app.internal)
+        pages = sorted({**self._app.internal, **self._app.guarded})
         return web.json_response({"service": self._app.name, "ready": self._ready(), "pages": pages})
 
     async def _internal(self, request: web.Request) -> web.Response:
-        page = self._app.internal.get(request.match_info["name"])
+        name = request.match_info["name"]
+        if name in self._app.guarded:
+            self._check(request)
+        page = self._app.guarded.get(name) or self._app.internal.get(name)
         if page is None:
-            raise web.HTTPNotFound(text=f"no such page; there are {sorted(self._app.internal)}\n")
-        return web.json_response(await page())
+            raise web.HTTPNotFound(text="no such page; /internal lists those there are\n")
+        try:
+            return web.json_response(await page())
+        except OutreachError as error:
+            raise web.HTTPServiceUnavailable(text=f"{error}\n") from error
+
+    def _check(self, request: web.Request) -> None:
+        """Raises HTTPNotFound without a token to compare with, HTTPUnauthorized for another one."""
+        if self._settings.token is None:
+            raise web.HTTPNotFound(text="this page needs a token: set PRIVATE_TOKEN\n")
+        wanted = f"Bearer {self._settings.token.get_secret_value()}".encode()
+        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+        if not hmac.compare_digest(given, wanted):
+            raise web.HTTPUnauthorized(
+                text="give the token of PRIVATE_TOKEN: Authorization: Bearer …\n",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
 
 
 async def _until_signalled(shell: Shell) -> None:

@@ -5,6 +5,7 @@ seconds or ISO 8601 (`PT30S`). `docs/settings.md` lists every variable. What is 
 SettingsError that names it, and not what it holds: that may be a secret.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Self
 from urllib.parse import quote
@@ -20,6 +21,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import SettingsError
+from shared.jobs import QUEUES
+from shared.scaling import Bounds
 
 
 class _Settings(BaseSettings):
@@ -199,10 +202,47 @@ class DispatchSettings(_Part):
     ahead_min: int = 100
     ahead_max: int = 10_000
     sweep_every: timedelta = timedelta(seconds=5)
+    measure_every: timedelta = timedelta(seconds=5)
+    count_every: timedelta = timedelta(seconds=15)
     enqueued_stale: timedelta = timedelta(minutes=5)
     received_stale: timedelta = timedelta(seconds=10)
     partitions_ahead: int = 7
     keep_deliveries: timedelta = timedelta(days=30)
+
+
+class ScalingSettings(_Part):
+    """How many workers a queue is worth: enough to do what is runnable within `SCALING_DRAIN`.
+
+    Between `SCALING_LEAST` and `SCALING_MOST`, or between the two that `SCALING_BOUNDS` gives a queue, as in
+    `{"outreach:send": [2, 40]}`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="SCALING_")
+
+    least: int = Field(default=1, ge=0)
+    most: int = Field(default=10, ge=1)
+    bounds: Mapping[str, tuple[int, int]] = Field(default={})
+    drain: timedelta = Field(default=timedelta(minutes=1), gt=timedelta(0))
+    patience: timedelta = timedelta(seconds=30)
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        for name in self.bounds:
+            if name not in QUEUES:
+                raise ValueError(
+                    f"SCALING_BOUNDS: there is no queue {name!r}: there are {', '.join(QUEUES)}."
+                )
+        for least, most in (*self.bounds.values(), (self.least, self.most)):
+            if not 0 <= least <= most:
+                raise ValueError(
+                    f"At least {least} and at most {most} workers cannot be: see SCALING_BOUNDS."
+                )
+        return self
+
+    def of(self, queue: str) -> Bounds:
+        """What holds for a queue."""
+        least, most = self.bounds.get(queue, (self.least, self.most))
+        return Bounds(least, most, self.drain, self.patience)
 
 
 class PublicSettings(_Part):
@@ -223,12 +263,13 @@ class ActorSettings(_Part):
 
 
 class PrivateSettings(_Part):
-    """The private port: health, readiness, metrics and /internal."""
+    """The private port: health, readiness, metrics and /internal; `PRIVATE_TOKEN` opens what is guarded."""
 
     model_config = SettingsConfigDict(env_prefix="PRIVATE_")
 
     host: str = "127.0.0.1"
     port: int = 9090
+    token: SecretStr | None = Field(default=None, min_length=16)
     ready_within: timedelta = timedelta(seconds=15)
     shutdown_grace: timedelta = timedelta(seconds=30)
 

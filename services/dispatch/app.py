@@ -3,15 +3,17 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 from redis.asyncio import Redis
 
 from services.dispatch.configuration import Configuration, Place
-from services.dispatch.gauges import Gauges
+from services.dispatch.gauges import QueueGauges, RowGauges
 from services.dispatch.housekeeping import housekeeping
 from services.dispatch.in_force import usually_ahead
 from services.dispatch.openings import Openings
 from services.dispatch.rounds import Rounds
+from services.dispatch.scaling import Scaling
 from services.dispatch.settings import DispatcherSettings
 from services.dispatch.sweeper import JobSweeper, RowSweeper
 from shared.broker.registration import Registration
@@ -27,6 +29,7 @@ from shared.store.notices import Notices
 from shared.store.visits import DUE_CHANNEL
 
 _LOOK_FOR_CLOSED = timedelta(seconds=1)
+_BELIEVE = 6  # times the pace of measuring: autoscalers are told nothing older
 
 Queues = tuple[Queue, Queue, Queue]
 """Of sends, timeouts and webhooks."""
@@ -54,6 +57,13 @@ class Dispatcher:
         )
         self._openings = self._open()
         self._opening = Loop("dispatch.openings", self._openings.step, every=_LOOK_FOR_CLOSED)
+        self.scaling = Scaling(
+            self._queues("gauges"),
+            self.configuration,
+            settings.limits,
+            settings.scaling,
+            believe=_BELIEVE * settings.dispatch.measure_every,
+        )
         self._due = self._rounds()
         self._sweeps = self._sweepers()
 
@@ -61,7 +71,6 @@ class Dispatcher:
     def parts(self) -> tuple[Part, ...]:
         """What starts, in order."""
         settings = self._settings
-        gauges = Gauges(self._database, self.configuration.places, self.metrics)
         return (
             self._connections(),
             self._registration,
@@ -69,7 +78,7 @@ class Dispatcher:
             Loop("dispatch.configuration", self.configuration.refresh, every=settings.limits.refresh),
             *self._due,
             *self._sweeps,
-            Loop("dispatch.gauges", gauges.step, every=settings.dispatch.sweep_every),
+            *self._gauges(),
             housekeeping(self._database, settings.dispatch),
             Notices(settings.database, DUE_CHANNEL, self._on_due),
         )
@@ -128,6 +137,14 @@ class Dispatcher:
             Loop("dispatch.jobs", jobs.step, every=settings.dispatch.sweep_every),
         )
 
+    def _gauges(self) -> tuple[Loop, ...]:
+        settings = self._settings.dispatch
+        queues, rows = QueueGauges(self.scaling, self.metrics), RowGauges(self._database, self.metrics)
+        return (
+            Loop("dispatch.gauges", queues.step, every=settings.measure_every),
+            Loop("dispatch.counts", rows.step, every=settings.count_every),
+        )
+
     def _on_due(self) -> None:
         for loop in self._due:
             loop.wake()
@@ -158,4 +175,8 @@ def build(settings: DispatcherSettings) -> App:
         parts=dispatcher.parts,
         metrics=dispatcher.metrics,
         ready=lambda: dispatcher.configuration.current(settings.private.ready_within),
+        guarded={
+            f"scaling/{queue.name}": partial(dispatcher.scaling.answer, queue.name)
+            for queue in dispatcher.scaling.queues
+        },
     )

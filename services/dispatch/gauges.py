@@ -1,40 +1,127 @@
-"""Gauges: what only somebody who looks at whole queues can measure."""
+"""Gauges: what only somebody who looks at whole queues and tables can measure, at a pace of its own.
 
-from collections.abc import Sequence
-from dataclasses import asdict
+A scrape reads what was measured last; so however many scrape, the servers are asked equally little.
+"""
 
-from services.dispatch.configuration import Place
+import math
+from collections.abc import Mapping
+from datetime import timedelta
+
+from services.dispatch.scaling import Scaling
+from shared.loop import AWAY
 from shared.metrics import Metrics
-from shared.store import sweeping
-from shared.store.database import Database
+from shared.queue.types import Measures
+from shared.store import gauging, sweeping
+from shared.store.database import AsyncConnection, Database
+
+_LATE = timedelta(minutes=1)
+_KINDS = ("send", "timeout")
+_REASONS = ("unauthorized", "rate_limited", "ambiguous")
+
+Place = tuple[str, int]
+"""A queue and a partition of it."""
 
 
-class Gauges:
-    """Depth by state, refusals by scope, and sends unknown, as of the last step."""
+class QueueGauges:
+    """How the queues stand, what was refused, who works, and how many workers there should be."""
 
-    def __init__(self, database: Database, places: Sequence[Place], metrics: Metrics) -> None:
-        self._database = database
-        self._places = places
+    def __init__(self, scaling: Scaling, metrics: Metrics) -> None:
+        self._scaling = scaling
         self._metrics = metrics
-        self._refused: dict[tuple[Place, str], int] = {}
+        self._refused: dict[Place, Mapping[str, int]] = {}
+        self._shown = (
+            metrics.depth,
+            metrics.runnable,
+            metrics.oldest,
+            metrics.parked,
+            metrics.workers,
+            metrics.slots,
+            metrics.desired_workers,
+        )
 
     async def step(self) -> None:
-        """Measure."""
-        self._metrics.unknown.set(await self._database.run(sweeping.count_unknown))
-        depths: dict[tuple[str, str], int] = {}
-        for place in self._places:
-            measures = await place.queue.measure(place.partition)
-            for state, count in asdict(measures.counts).items():
-                key = place.queue.name, state
-                depths[key] = depths.get(key, 0) + count
-            for scope, times in measures.refusals.items():
-                self._count(place, scope, times)
-        for (queue, state), depth in depths.items():
-            self._metrics.depth.labels(queue, state).set(depth)
+        """Measure in Redis. While it is away nothing is shown: what was is no answer to what is."""
+        try:
+            await self._measure()
+        except AWAY:
+            self._metrics.server_up.labels("redis").set(0)
+            for gauge in self._shown:
+                gauge.clear()
+            raise
+        self._metrics.server_up.labels("redis").set(1)
 
-    def _count(self, place: Place, scope: str, times: int) -> None:
-        before = self._refused.get((place, scope), 0)
-        # Fewer than before: Redis forgot, and counts from nothing.
-        new = times - before if times >= before else times
-        self._metrics.refusals.labels(place.queue.name, scope).inc(new)
-        self._refused[place, scope] = times
+    async def _measure(self) -> None:
+        for queue in self._scaling.queues:
+            measured = [await queue.measure(partition) for partition in range(queue.partitions)]
+            self._show(queue.name, measured)
+            for partition, measures in enumerate(measured):
+                self._count((queue.name, partition), measures.refusals)
+            standing = await self._scaling.weigh(queue, measured)
+            load, metrics = standing.load, self._metrics
+            metrics.runnable.labels(queue.name).set(load.runnable)
+            metrics.oldest.labels(queue.name).set(load.waited.total_seconds())
+            metrics.workers.labels(queue.name).set(standing.workers)
+            metrics.slots.labels(queue.name).set(standing.slots)
+            metrics.desired_workers.labels(queue.name).set(standing.desired)
+
+    def _show(self, queue: str, measured: list[Measures]) -> None:
+        for state in ("delayed", "waiting", "active", "completed", "failed"):
+            depth = sum(getattr(measures.counts, state) for measures in measured)
+            self._metrics.depth.labels(queue, state).set(depth)
+        self._metrics.parked.labels(queue).set(sum(measures.parked for measures in measured))
+
+    def _count(self, place: Place, refusals: Mapping[str, int]) -> None:
+        before = self._refused.get(place, {})
+        for scope, times in refusals.items():
+            # Fewer than before: Redis forgot, and counts from nothing.
+            known = before.get(scope, 0)
+            self._metrics.refusals.labels(place[0], scope).inc(times - known if times >= known else times)
+        self._refused[place] = refusals
+
+
+class RowGauges:
+    """What rows tell: sends unknown, actions overdue, deliveries unprocessed, senders closed, days ahead."""
+
+    def __init__(self, database: Database, metrics: Metrics) -> None:
+        self._database = database
+        self._metrics = metrics
+        self._shown = (
+            metrics.overdue,
+            metrics.overdue_seconds,
+            metrics.unprocessed,
+            metrics.unprocessed_seconds,
+            metrics.senders_closed,
+            metrics.partitions_ahead,
+        )
+
+    async def step(self) -> None:
+        """Count in Postgres. While it is away nothing is shown."""
+        try:
+            for work in (self._actions, self._deliveries, self._others):
+                await self._database.run(work)
+        except AWAY:
+            self._metrics.server_up.labels("postgres").set(0)
+            self._metrics.unknown.set(math.nan)
+            for gauge in self._shown:
+                gauge.clear()
+            raise
+        self._metrics.server_up.labels("postgres").set(1)
+
+    async def _actions(self, tx: AsyncConnection) -> None:
+        self._metrics.unknown.set(await sweeping.count_unknown(tx))
+        for kind in _KINDS:
+            late = await gauging.overdue(tx, kind, _LATE)
+            self._metrics.overdue.labels(kind).set(late.rows)
+            self._metrics.overdue_seconds.labels(kind).set(late.seconds)
+
+    async def _deliveries(self, tx: AsyncConnection) -> None:
+        for state, waiting in (await gauging.deliveries(tx)).items():
+            self._metrics.unprocessed.labels(state).set(waiting.rows)
+            self._metrics.unprocessed_seconds.labels(state).set(waiting.seconds)
+
+    async def _others(self, tx: AsyncConnection) -> None:
+        closed = await gauging.closed_senders(tx)
+        for reason in _REASONS:
+            self._metrics.senders_closed.labels(reason).set(closed.get(reason, 0))
+        for table, days in (await gauging.partitions_ahead(tx)).items():
+            self._metrics.partitions_ahead.labels(table).set(days)

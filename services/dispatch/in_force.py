@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -73,6 +73,22 @@ def usually_ahead(lengths: LimitSettings, settings: DispatchSettings) -> dict[st
         channel: _bounded(_released(config, lengths, settings.ahead), settings)
         for channel, config in DEFAULTS.items()
     }
+
+
+def releasable(rows: InForce, lanes: Iterable[str], lengths: LimitSettings, within: timedelta) -> int:
+    """The most jobs of these lanes that their limits let start within a time, were nothing spent yet."""
+    most: dict[tuple[UUID, str], int] = defaultdict(int)
+    for lane in lanes:
+        tenant, channel, sender = lane.split("/")
+        scope = Scope(UUID(tenant), channel, UUID(sender))
+        most[scope.tenant_id, channel] += _allowed(rows, scope, lengths, within)
+    whole = {key: _allowed(rows, Scope(*key, None), lengths, within) for key in most}
+    return sum(min(jobs, whole[key]) for key, jobs in most.items())
+
+
+def _allowed(rows: InForce, scope: Scope, lengths: LimitSettings, within: timedelta) -> int:
+    overrides = rows.overrides.get((scope.tenant_id, scope.channel), {})
+    return _released(in_force(scope.channel, overrides, scope.sender_id), lengths, within)
 
 
 def _limit(

@@ -5,6 +5,7 @@ from pydantic import Field
 from shared.settings import (
     DispatchSettings,
     LimitSettings,
+    ScalingSettings,
     SendSettings,
     ServiceSettings,
     TimeoutSettings,
@@ -17,4 +18,5 @@ class DispatcherSettings(ServiceSettings):
     limits: LimitSettings = Field(default_factory=LimitSettings)
     dispatch: DispatchSettings = Field(default_factory=DispatchSettings)
     send: SendSettings = Field(default_factory=SendSettings)
+    scaling: ScalingSettings = Field(default_factory=ScalingSettings)
     timeouts: TimeoutSettings = Field(default_factory=TimeoutSettings)

@@ -50,7 +50,7 @@ class Taken:
 
 
 # A loose index scan: one probe a lane, however many rows each has; with the time of its first.
-_LANES = """
+LANES = """
 with recursive lanes as (
     (
         select tenant_id, lane_id, due_at, 1 as n from scheduled_actions
@@ -75,7 +75,7 @@ _SLACK = 2
 
 # Lanes of a tenant share what it may have; no more rows are looked at than a few times those of a page.
 _PAGE = text(f"""
-{_LANES}, ahead as (
+{LANES}, ahead as (
     select * from unnest(
         cast(:ahead_tenants as uuid[]), cast(:ahead_lanes as uuid[]), cast(:ahead_rows as int[])
     ) as ahead (tenant_id, lane_id, rows)

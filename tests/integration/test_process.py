@@ -11,8 +11,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
+from shared.errors import NotMeasured
 from shared.metrics import Metrics
 from shared.process import App, Part, Shell
 from shared.settings import PrivateSettings
@@ -61,11 +63,12 @@ async def serving(app: App, private: PrivateSettings = PRIVATE) -> AsyncIterator
         await task
 
 
-async def get(shell: Shell, path: str) -> httpx.Response:
+async def get(shell: Shell, path: str, authorization: str | None = None) -> httpx.Response:
     assert shell.port.address is not None
     host, port = shell.port.address
+    headers = {"Authorization": authorization.encode()} if authorization is not None else {}
     async with httpx.AsyncClient() as client:
-        return await client.get(f"http://{host}:{port}{path}")
+        return await client.get(f"http://{host}:{port}{path}", headers=headers)
 
 
 async def test_parts_start_in_order_and_stop_in_reverse() -> None:
@@ -100,6 +103,32 @@ async def test_the_private_port_answers_probes_metrics_and_internal_pages() -> N
         }
         assert (await get(shell, "/internal/hello")).json() == {"hello": "inside"}
         assert (await get(shell, "/internal/bye")).status_code == 404
+
+
+async def test_a_guarded_page_opens_for_the_token_alone() -> None:
+    async def count() -> object:
+        if not counts:
+            raise NotMeasured
+        return {"desiredWorkers": counts.pop()}
+
+    counts = [3]
+    guarded = App("tests", (), Metrics.create(), lambda: True, {}, {"scaling/a:b": count})
+    private = PrivateSettings(port=0, token=SecretStr("a token of length"))
+    async with serving(guarded, private) as shell:
+        path = "/internal/scaling/a:b"
+        assert (await get(shell, "/internal")).json()["pages"] == ["scaling/a:b"]
+        for given in (None, "a token of length", "Bearer", "Bearer a token of lengt", "Bearer é"):
+            refused = await get(shell, path, given)
+            assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Bearer"), given
+            assert "PRIVATE_TOKEN" in refused.text
+        right = "Bearer a token of length"
+        assert (await get(shell, "/internal/scaling/other", right)).status_code == 404
+        assert (await get(shell, path, right)).json() == {"desiredWorkers": 3}
+        away = await get(shell, "/internal/scaling/a%3Ab", right)
+        assert (away.status_code, "not measured lately" in away.text) == (503, True)
+    async with serving(guarded) as shell:
+        closed = await get(shell, path, right)
+        assert (closed.status_code, "set PRIVATE_TOKEN" in closed.text) == (404, True)
 
 
 async def test_an_app_that_is_not_ready_lives() -> None:

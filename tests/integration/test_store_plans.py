@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from shared.store import (
     deliveries_work,
     delivery_rows,
     due,
+    gauging,
     openings,
     operating,
     restoring,
@@ -22,6 +23,7 @@ from shared.store import (
     visits,
 )
 from shared.store.database import Database
+from shared.store.sweeping import _COUNT_UNKNOWN
 from tests.floods import fill
 from tests.journeys import World, graph, send, to
 
@@ -186,3 +188,22 @@ async def test_tenants_and_deliveries_are_listed_by_index(database: Database) ->
         values = {"tenant_id": world.tenant_id, "after": None, "most": 10}
         found = await plan(world, statement, values)
         assert f"Seq Scan on {today}" not in found, (state, found)
+
+
+async def test_gauges_count_by_index_in_tables_full_of_other_rows(database: Database) -> None:
+    world = await flood(database)
+    values = {
+        "kind": "send",
+        "queue": "outreach:send",
+        "age": timedelta(minutes=1),
+        "lanes": 10_000,
+        "after_tenant": UUID(int=0),
+        "after_lane": UUID(int=0),
+        "most": 1_000,
+    }
+    today = (await world.run("select tableoid::regclass::text as name from deliveries limit 1"))[0]["name"]
+    await world.run(_ARRIVE.replace("received", "processed"), rows=10 * ROWS)
+    for statement in (gauging._OVERDUE, gauging._OPEN, _COUNT_UNKNOWN):
+        found = await plan(world, statement, values)
+        read = re.findall(r"Seq Scan on (\w+)", found)
+        assert not {"scheduled_actions", today} & set(read), found

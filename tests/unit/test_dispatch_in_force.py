@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from services.dispatch.in_force import ahead, changes, configs, usually_ahead
+from services.dispatch.in_force import ahead, changes, configs, releasable, usually_ahead
 from shared.jobs import SENDS, TIMEOUTS
 from shared.queue.types import SubjectConfig, Window
 from shared.settings import DispatchSettings, LimitSettings
@@ -107,3 +107,18 @@ def test_no_more_is_in_redis_than_the_limits_release_in_ten_minutes() -> None:
         senders=[Scope(A, "email", ONE), Scope(A, "email", TWO), Scope(B, "sms", ONE)],
     )
     assert ahead(rows, LENGTHS, settings) == {(A, ONE): 100, (A, TWO): 4_000, (B, ONE): 10_000}
+
+
+def test_what_limits_release_is_shared_by_a_tenants_senders() -> None:
+    one, two, other = f"{A}/email/{ONE}", f"{A}/email/{TWO}", f"{B}/email/{ONE}"
+
+    def found(rows: InForce, *lanes: str, minutes: int = 1) -> int:
+        return releasable(rows, lanes, LENGTHS, timedelta(minutes=minutes))
+
+    assert found(InForce()) == 0
+    assert found(InForce(), one) == found(InForce(), one, two) == 20
+    assert found(InForce(), one, other, f"{A}/sms/{ONE}") == 50
+    assert found(InForce(), one, minutes=10) == 200
+    assert found(InForce(), one, minutes=59) == 1_000, "an hour's limit comes before"
+    rows = InForce(overrides={(A, "email"): {None: {"minute": 100}, TWO: {"minute": 5}}})
+    assert [found(rows, one), found(rows, two), found(rows, one, two)] == [100, 5, 100]

@@ -7,7 +7,15 @@ import pytest
 from services.dispatch.settings import DispatcherSettings
 from services.gateway.settings import GatewaySettings
 from shared.errors import SettingsError
-from shared.settings import DatabaseSettings, EngineSettings, LogSettings, PublicSettings, RedisSettings
+from shared.settings import (
+    DatabaseSettings,
+    EngineSettings,
+    LogSettings,
+    PrivateSettings,
+    PublicSettings,
+    RedisSettings,
+    ScalingSettings,
+)
 
 GOOD = {"DATABASE_URL": "postgresql://u:hunter2@h/db", "OUTREACH_SECRET_KEY": "hunter2" * 8}
 
@@ -28,6 +36,14 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         (LogSettings, {"LOG_JSON": "hunter2"}, "LOG_JSON: .* boolean"),
         (EngineSettings, {"QUEUE_LEASE": "hunter2", "QUEUE_PARTITIONS": "0"}, "QUEUE_.*; QUEUE_"),
         (EngineSettings, {"QUEUE_LEASE": "10", "QUEUE_RENEW": "6"}, "QUEUE_RENEW must be at most half"),
+        (PrivateSettings, {"PRIVATE_TOKEN": "hunter2"}, "PRIVATE_TOKEN: .* at least 16"),
+        (ScalingSettings, {"SCALING_MOST": "2", "SCALING_LEAST": "3"}, "At least 3 and at most 2 workers"),
+        (
+            ScalingSettings,
+            {"SCALING_BOUNDS": '{"send": [1, 2]}'},
+            "no queue 'send': there are webhook:process",
+        ),
+        (ScalingSettings, {"SCALING_BOUNDS": '{"outreach:send": [5, 2]}'}, "At least 5 and at most 2"),
         (GatewaySettings, {**GOOD, "GATEWAY_PORT": "hunter2"}, "GATEWAY_PORT: .* integer"),
         (DispatcherSettings, {"DATABASE_DIRECT_URL": "hunter2"}, "DATABASE_URL: field required"),
     ],
@@ -57,3 +73,12 @@ def test_a_duration_is_spelled_in_seconds_or_as_iso_8601(
     environment.setenv("DATABASE_URL", "postgresql://h/db")
     environment.setenv("DATABASE_STATEMENT_TIMEOUT", spelled)
     assert DatabaseSettings().statement_timeout == timedelta(seconds=seconds)
+
+
+def test_a_queue_may_have_bounds_of_its_own(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("SCALING_BOUNDS", '{"outreach:send": [2, 40]}')
+    settings = ScalingSettings()
+    assert [(each.least, each.most) for each in map(settings.of, ("outreach:send", "outreach:timeout"))] == [
+        (2, 40),
+        (1, 10),
+    ]

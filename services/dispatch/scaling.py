@@ -1,0 +1,137 @@
+"""Scaling: how many workers each queue is worth, from how it stands; what autoscalers ask for."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from services.dispatch import in_force
+from services.dispatch.configuration import Configuration
+from shared.errors import NotMeasured
+from shared.jobs import SENDS
+from shared.queue.queue import Queue
+from shared.queue.standing import WorkerSeen
+from shared.queue.types import Measures
+from shared.scaling import Bounds, Load, desired_workers
+from shared.settings import LimitSettings, ScalingSettings
+
+_UNSEEN = 1.0  # seconds that a job takes of which none was seen
+_MOST_PAGES = 100  # of a partition, 100 tenants each; who comes after them makes no difference any more
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a queue stands: what there is to do, who works, and how many workers it is worth."""
+
+    load: Load
+    workers: int
+    slots: int
+    desired: int
+    at: float
+
+
+class Scaling:
+    """Weighs the queues; `slots` is what a worker runs at once where none is seen, by queue."""
+
+    def __init__(
+        self,
+        queues: Sequence[Queue],
+        configuration: Configuration,
+        lengths: LimitSettings,
+        settings: ScalingSettings,
+        believe: timedelta,
+    ) -> None:
+        self.queues = queues
+        self._configuration = configuration
+        self._lengths = lengths
+        self._settings = settings
+        self._believe = believe
+        self._seconds: dict[str, float] = {}
+        self._standing: dict[str, Standing] = {}
+
+    async def weigh(self, queue: Queue, measured: Sequence[Measures]) -> Standing:
+        """How a queue stands whose partitions were just measured; kept for `answer`."""
+        workers = await queue.workers()
+        bounds = self._settings.of(queue.name)
+        load = await self._load(queue, measured, workers, bounds)
+        standing = Standing(
+            load,
+            workers=len(workers),
+            slots=sum(worker.slots for worker in workers),
+            desired=desired_workers(load, bounds),
+            at=time.monotonic(),
+        )
+        self._standing[queue.name] = standing
+        return standing
+
+    async def answer(self, queue: str) -> dict[str, Any]:
+        """What `GET /internal/scaling/{queue}` says. Raises NotMeasured: nobody should act on what was."""
+        standing = self._standing.get(queue)
+        if standing is None or time.monotonic() - standing.at > self._believe.total_seconds():
+            raise NotMeasured
+        return {
+            "queue": queue,
+            "desiredWorkers": standing.desired,
+            "workers": standing.workers,
+            "runnable": standing.load.runnable,
+            "active": standing.load.active,
+            "oldestRunnableSeconds": round(standing.load.waited.total_seconds(), 3),
+            "secondsPerJob": round(standing.load.seconds, 6),
+            "slotsPerWorker": standing.load.slots,
+            "jobsPerSecondLimit": None if standing.load.rate is None else round(standing.load.rate, 3),
+        }
+
+    async def _load(
+        self, queue: Queue, measured: Sequence[Measures], workers: Sequence[WorkerSeen], bounds: Bounds
+    ) -> Load:
+        load = Load(
+            runnable=0,
+            active=sum(measures.counts.active for measures in measured),
+            waited=timedelta(0),
+            seconds=self._seconds_of(queue.name, workers),
+            slots=max((worker.slots for worker in workers), default=queue.spec.concurrency),
+        )
+        if any(
+            pause.tenant_id is None and pause.holds(queue.name) for pause in self._configuration.rows.pauses
+        ):
+            return load
+        runnable, rate = await self._runnable(queue, measured, load, bounds)
+        oldest = [measures.oldest_ms for measures in measured if measures.oldest_ms is not None]
+        waited = max(0.0, time.time() - min(oldest) / 1000) if oldest and runnable else 0.0
+        return replace(load, runnable=runnable, waited=timedelta(seconds=waited), rate=rate)
+
+    def _seconds_of(self, queue: str, workers: Sequence[WorkerSeen]) -> float:
+        """What a job takes, as the workers seen say; else as those that were seen last said."""
+        known = [worker for worker in workers if worker.seconds]
+        if known:
+            slots = sum(worker.slots for worker in known)
+            self._seconds[queue] = sum(worker.seconds * worker.slots for worker in known) / slots
+        return self._seconds.get(queue, _UNSEEN)
+
+    async def _runnable(
+        self, queue: Queue, measured: Sequence[Measures], load: Load, bounds: Bounds
+    ) -> tuple[int, float | None]:
+        """Jobs that could start now, and the rate that their limits allow."""
+        limited = queue.spec.name == SENDS.name
+        if not limited and not any(measures.parked for measures in measured):
+            return sum(measures.counts.waiting for measures in measured), None
+        counts = [
+            await self._walk(queue, partition, measures, limited)
+            for partition, measures in enumerate(measured)
+        ]
+        rate = sum(released for _, released in counts) / bounds.drain.total_seconds()
+        return sum(jobs for jobs, _ in counts), rate if limited else None
+
+    async def _walk(self, queue: Queue, partition: int, measures: Measures, limited: bool) -> tuple[int, int]:
+        """The runnable jobs of a partition, and how many of them its limits release within the drain."""
+        jobs = released = pages = 0
+        rows, lengths, drain = self._configuration.rows, self._lengths, self._settings.drain
+        async for lanes in queue.runnable(partition):
+            jobs += sum(count for _, count in lanes)
+            if limited:
+                released += in_force.releasable(rows, (lane for lane, _ in lanes), lengths, drain)
+            pages += 1
+            if pages == _MOST_PAGES:
+                return measures.counts.waiting, released
+        return min(jobs, measures.counts.waiting), released
