@@ -11,13 +11,13 @@ from services.dispatch.configuration import Configuration
 from shared.errors import NotMeasured
 from shared.jobs import SENDS
 from shared.queue.queue import Queue
-from shared.queue.standing import WorkerSeen
+from shared.queue.standing import TENANTS_AT_ONCE, WorkerSeen
 from shared.queue.types import Measures
 from shared.scaling import Bounds, Load, desired_workers
 from shared.settings import LimitSettings, ScalingSettings
 
 _UNSEEN = 1.0  # seconds that a job takes of which none was seen
-_MOST_PAGES = 100  # of a partition, 100 tenants each; who comes after them makes no difference any more
+_MOST_PAGES = 100  # of a partition's line
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,22 +116,31 @@ class Scaling:
         limited = queue.spec.name == SENDS.name
         if not limited and not any(measures.parked for measures in measured):
             return sum(measures.counts.waiting for measures in measured), None
+        # So many jobs, if limits release them, are worth the most workers there may be.
+        enough = bounds.most * load.slots * bounds.drain.total_seconds() / load.seconds
         counts = [
-            await self._walk(queue, partition, measures, limited)
+            await self._walk(queue, partition, measures, limited, enough)
             for partition, measures in enumerate(measured)
         ]
         rate = sum(released for _, released in counts) / bounds.drain.total_seconds()
-        return sum(jobs for jobs, _ in counts), rate if limited else None
+        return round(sum(jobs for jobs, _ in counts)), rate if limited else None
 
-    async def _walk(self, queue: Queue, partition: int, measures: Measures, limited: bool) -> tuple[int, int]:
-        """The runnable jobs of a partition, and how many of them its limits release within the drain."""
+    async def _walk(
+        self, queue: Queue, partition: int, measures: Measures, limited: bool, enough: float
+    ) -> tuple[float, float]:
+        """The runnable jobs of a partition, and how many of them its limits release within the drain.
+
+        Those seen stand for the rest of the line where it is longer than makes a difference.
+        """
         jobs = released = pages = 0
+        whole = 1.0
         rows, lengths, drain = self._configuration.rows, self._lengths, self._settings.drain
-        async for lanes in queue.runnable(partition):
-            jobs += sum(count for _, count in lanes)
+        async for line in queue.runnable(partition):
+            jobs += sum(count for _, count in line.lanes)
             if limited:
-                released += in_force.releasable(rows, (lane for lane, _ in lanes), lengths, drain)
+                released += in_force.releasable(rows, (lane for lane, _ in line.lanes), lengths, drain)
             pages += 1
-            if pages == _MOST_PAGES:
-                return measures.counts.waiting, released
-        return min(jobs, measures.counts.waiting), released
+            if pages == _MOST_PAGES or (jobs >= enough and (released >= enough or not limited)):
+                whole = max(1.0, line.tenants / (pages * TENANTS_AT_ONCE))
+                break
+        return min(jobs * whole, measures.counts.waiting), released * whole

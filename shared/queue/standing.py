@@ -12,7 +12,8 @@ BEAT = timedelta(seconds=5)
 """How often a worker says that it works."""
 
 _SILENT = 3 * BEAT
-_TENANTS_AT_ONCE = 100
+TENANTS_AT_ONCE = 100
+"""How many tenants of the line a page tells of."""
 
 
 class WorkerSeen(NamedTuple):
@@ -20,6 +21,13 @@ class WorkerSeen(NamedTuple):
 
     slots: int
     seconds: float
+
+
+class Line(NamedTuple):
+    """Part of a partition's line: how many tenants it has in all; lanes, and how many jobs wait in each."""
+
+    tenants: int
+    lanes: list[tuple[str, int]]
 
 
 class Standing(Engine):
@@ -43,13 +51,16 @@ class Standing(Engine):
             WorkerSeen(slots, length / 1_000_000) for slots, length in zip(*[iter(flat)] * 2, strict=True)
         ]
 
-    async def runnable(self, partition: int) -> AsyncIterator[list[tuple[str, int]]]:
-        """The lanes that nothing holds back and how many jobs wait in each, 100 tenants at a time.
+    async def runnable(self, partition: int) -> AsyncIterator[Line]:
+        """The lanes that nothing holds back, 100 tenants at a time, those whose turn is next first.
 
         Ask for no more than is needed: each page is a script. Removed jobs count until the line has passed
         them; what joins or leaves the line meanwhile may be missed or counted twice.
         """
-        first = 0
-        while flat := await self._run("runnable", partition, {"first": first, "tenants": _TENANTS_AT_ONCE}):
-            yield [(lane.decode(), count) for lane, count in zip(*[iter(flat)] * 2, strict=True)]
-            first += _TENANTS_AT_ONCE
+        first, tenants = 0, 1
+        while first < tenants:
+            argv: dict[str, Argument] = {"first": first, "tenants": TENANTS_AT_ONCE}
+            tenants, *flat = await self._run("runnable", partition, argv)
+            pairs = zip(*[iter(flat)] * 2, strict=True)
+            yield Line(tenants, [(lane.decode(), count) for lane, count in pairs])
+            first += TENANTS_AT_ONCE

@@ -13,7 +13,7 @@ from services.dispatch.scaling import Scaling
 from shared.errors import NotMeasured, StoreUnavailable
 from shared.jobs import SENDS, TIMEOUTS, WEBHOOKS
 from shared.metrics import Metrics
-from shared.queue.types import NewJob, Settlement, Verdict
+from shared.queue.types import NewJob, Settlement, SubjectConfig, Verdict
 from shared.redis.embedded import EmbeddedValkey
 from shared.settings import DatabaseSettings, LimitSettings, ScalingSettings
 from shared.store import closures, pauses
@@ -216,6 +216,30 @@ async def test_workers_wanted_follow_what_could_run_and_what_limits_allow(
         await database.run(lambda tx: pauses.add(tx, Pause(SENDS.name, None)))
         await dispatch.configuration.refresh()
         assert ((await wanted())["runnable"], (await wanted())["desiredWorkers"]) == (0, 1)
+
+
+async def test_no_more_of_the_line_is_looked_at_than_decides_how_many_workers(
+    database: Database, valkey_url: str
+) -> None:
+    async with dispatching(database, valkey_url) as dispatch:
+        await dispatch.open()
+        await dispatch.webhooks.enqueue([NewJob(f"w{n}", f"tenant-{n}", b"{}") for n in range(1_000)])
+        await dispatch.webhooks.configure(0, [SubjectConfig("shut", paused=True)])
+        await dispatch.webhooks.enqueue([NewJob("shut", "shut", b"{}")])
+        while not (await dispatch.webhooks.measure(0)).parked:
+            await dispatch.claim(queue=dispatch.webhooks)
+        waiting = (await dispatch.webhooks.counts(0)).waiting
+        found = []
+        for most in (1, 1_000):
+            scaling = weighing(dispatch, least=0, most=most, drain=timedelta(seconds=10))
+            await dispatch.redis.config_resetstat()
+            await measured(scaling)
+            calls = (await dispatch.redis.info("commandstats"))["cmdstat_zcard"]["calls"]
+            answer = await scaling.answer(WEBHOOKS.name)
+            found.append((answer["desiredWorkers"], calls, waiting - answer["runnable"]))
+    (fewest, few, near), (most, many, exact) = found
+    assert (fewest, exact, near < 100) == (1, 1, True), "only what is shut does not run"
+    assert most > 1 and many - few == (waiting - 1) // 100
 
 
 async def test_what_limits_hold_back_is_worth_no_worker(database: Database, valkey_url: str) -> None:

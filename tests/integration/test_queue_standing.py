@@ -1,11 +1,11 @@
 """Who works on a queue, and how many jobs could start now."""
 
-from shared.queue.standing import WorkerSeen
+from shared.queue.standing import Line, WorkerSeen
 from shared.queue.types import SubjectConfig
 from tests.integration.queue_state import Bench, bench, job
 
 
-async def runnable(b: Bench) -> list[list[tuple[str, int]]]:
+async def runnable(b: Bench) -> list[Line]:
     return [page async for page in b.queue.runnable(0)]
 
 
@@ -28,32 +28,33 @@ async def test_workers_are_seen_for_fifteen_seconds_after_they_said_so(valkey_ur
 
 async def test_only_jobs_of_lanes_that_may_start_are_runnable(valkey_url: str) -> None:
     async with bench(valkey_url) as b:
-        assert await runnable(b) == []
+        assert await runnable(b) == [Line(0, [])]
         await b.queue.configure(0, [SubjectConfig("shut", paused=True), SubjectConfig("a", cap=1)])
         await b.queue.enqueue([job("shut-1", "shut"), job("shut-2", "shut")])
         await b.queue.enqueue([job("a-1", "a"), job("a-2", "a"), job("b-1", "b")])
         await b.queue.enqueue([job("b-2", "b", priority=3), job("c-1", "c/email/x"), job("c-2", "c/email/y")])
         before = await b.state()
-        (page,) = await runnable(b)
+        ((tenants, page),) = await runnable(b)
+        assert tenants == 4
         assert sorted(page) == [("a", 2), ("b", 2), ("c/email/x", 1), ("c/email/y", 1), ("shut", 2)]
         assert await b.state() == before
         await b.queue.claim(0, 1)  # looks at each tenant's turn: a's one runs, and shut is shut
         while (await b.queue.claim(0, 1)).jobs:
             pass
-        assert await runnable(b) == []
+        assert await runnable(b) == [Line(0, [])]
 
 
 async def test_the_line_is_counted_a_hundred_tenants_at_a_time(valkey_url: str) -> None:
     async with bench(valkey_url) as b:
         await b.queue.enqueue([job(f"{n}", f"tenant-{n}") for n in range(250)])
         pages = await runnable(b)
-        assert [len(page) for page in pages] == [100, 100, 50]
-        assert {lane for page in pages for lane, _ in page} == {f"tenant-{n}" for n in range(250)}
+        assert [(tenants, len(lanes)) for tenants, lanes in pages] == [(250, 100), (250, 100), (250, 50)]
+        assert {lane for page in pages for lane, _ in page.lanes} == {f"tenant-{n}" for n in range(250)}
 
 
 async def test_ten_lanes_stand_for_all_that_a_tenant_has(valkey_url: str) -> None:
     async with bench(valkey_url) as b:
         await b.queue.enqueue([job(f"{n}", f"a/email/{n % 25}") for n in range(50)])
-        (page,) = await runnable(b)
+        ((_, page),) = await runnable(b)
         assert len(page) == 10
         assert sum(count for _, count in page) == 50

@@ -8,13 +8,15 @@ ARGV
   1 first    int   how many tenants of the line to leave out
   2 tenants  int   how many to look at
 RETURNS
-  {lane, count, ...}  of each tenant at most 10 lanes, which then stand for all that it has; none: the line ends
+  {line, lane, count, ...}
+    line   how many tenants stand in it
+    count  of each tenant at most 10 lanes, which then stand for all that it has
 DERIVED
   lane ring ready
 ]]
 -- @include queue/keys
 -- @include queue/lane_lists
-local found = {}
+local found = {redis.call('ZCARD', K.ready)}
 local first = tonumber(ARGV[1])
 for _, tenant in ipairs(redis.call('ZRANGE', K.ready, first, first + ARGV[2] - 1)) do
   local ring = K.ring .. ':' .. tenant
