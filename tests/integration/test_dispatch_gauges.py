@@ -1,25 +1,37 @@
 """What dispatch measures of queues and tables, and how many workers it says they are worth."""
 
+import asyncio
 import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import SecretStr
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from services.dispatch.app import build
 from services.dispatch.gauges import QueueGauges, RowGauges
 from services.dispatch.scaling import Scaling
+from services.dispatch.settings import DispatcherSettings
 from shared.errors import NotMeasured, StoreUnavailable
-from shared.jobs import SENDS, TIMEOUTS, WEBHOOKS
+from shared.jobs import QUEUES, SENDS, TIMEOUTS, WEBHOOKS
 from shared.metrics import Metrics
+from shared.process import Shell
 from shared.queue.types import NewJob, Settlement, SubjectConfig, Verdict
 from shared.redis.embedded import EmbeddedValkey
-from shared.settings import DatabaseSettings, LimitSettings, ScalingSettings
+from shared.settings import (
+    DatabaseSettings,
+    LimitSettings,
+    PrivateSettings,
+    RedisSettings,
+    ScalingSettings,
+)
 from shared.store import closures, pauses
 from shared.store.closures import Closure
 from shared.store.database import Database
 from shared.store.pauses import Pause
+from tests.brokers import until
 from tests.dispatching import Replica, dispatching, limit
 from tests.journeys import World, graph, send, to
 
@@ -309,3 +321,43 @@ async def test_figures_of_a_postgres_that_is_away_are_not_shown(
     found = figures(metrics, *shown)
     assert math.isnan(found.pop("sends_unknown"))
     assert found == {"server_up postgres": 0}
+
+
+async def test_dispatch_tells_prometheus_and_autoscalers(database_url: str, valkey_url: str) -> None:
+    settings = DispatcherSettings(
+        redis=RedisSettings(url=SecretStr(valkey_url)),
+        database=DatabaseSettings(url=SecretStr(database_url)),
+        private=PrivateSettings(port=0, token=SecretStr("a token of length")),
+        scaling=ScalingSettings(bounds={SENDS.name: (3, 9)}),
+    )
+    shell = Shell(build(settings), settings.private)
+    serving = asyncio.create_task(shell.serve())
+    await shell.started.wait()
+    assert shell.port.address is not None
+    host, port = shell.port.address
+    async with httpx.AsyncClient(base_url=f"http://{host}:{port}") as client:
+
+        async def told() -> bool:
+            text = (await client.get("/metrics")).text
+            return all(
+                f"{line}\n" in text
+                for line in (
+                    'outreach_server_up{server="redis"} 1.0',
+                    'outreach_server_up{server="postgres"} 1.0',
+                    'outreach_queue_depth{queue="webhook:process",state="waiting"} 0.0',
+                    'outreach_desired_workers{queue="outreach:send"} 3.0',
+                    'outreach_table_partitions_ahead{table="attempts"} 7.0',
+                )
+            )
+
+        await until(told)
+        headers = {"Authorization": "Bearer a token of length"}
+        answers = [await client.get(f"/internal/scaling/{name}", headers=headers) for name in QUEUES]
+        assert [(each.status_code, each.json()["desiredWorkers"]) for each in answers] == [
+            (200, 1),
+            (200, 3),
+            (200, 1),
+        ]
+        assert (await client.get("/internal/scaling/outreach:send")).status_code == 401
+    shell.stopping.set()
+    await serving
