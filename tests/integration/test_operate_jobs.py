@@ -64,12 +64,17 @@ async def test_a_retried_send_is_sent_under_the_next_generation_from_where_its_c
         assert [job.id for job in await dispatch.claim()] == [new]
 
 
-async def test_a_contact_who_was_led_on_is_not_fetched_back(database: Database, valkey_url: str) -> None:
+@pytest.mark.parametrize("ended", [False, True])
+async def test_a_contact_who_was_led_on_is_not_fetched_back(
+    database: Database, valkey_url: str, ended: bool
+) -> None:
     nodes = graph(hello=send(to("done"), to("again", "failed")), again=send(to("done")))
     world = await World.create(database, nodes)
     async with dispatching(database, valkey_url) as dispatch:
         old = await enqueued(world, dispatch)
         await fail(world, (await world.actions())[0])
+        if ended:
+            await fail(world, (await world.actions())[1])
         before = await whole(world)
         with pytest.raises(Conflict, match="its contact moved on"):
             await desk(world, dispatch).retry(old)
