@@ -107,6 +107,7 @@ async def park(dispatch: Replica, tenants: Sequence[UUID]) -> None:
 async def cost(redis: Redis, work: Callable[[], Awaitable[object]]) -> Cost:
     """What a call costs, of several."""
     walls, cpus, servers, calls = [], [], [], []
+    await work()  # connects, and plans its statements
     for _ in range(TIMES):
         before, begun, cpu = await used(redis), time.perf_counter(), time.process_time()
         await work()

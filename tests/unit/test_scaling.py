@@ -28,7 +28,11 @@ LONG = timedelta(seconds=31)
         ("limits that do not bind", replace(IDLE, runnable=3_600, rate=1_000.0), 10),
         ("limits let nothing start, but twelve run", replace(IDLE, active=12, rate=0.0), 4),
         ("nine tenths of a slot's work", replace(IDLE, runnable=108), 1),
-        ("no worker more for an error of arithmetic", replace(IDLE, seconds=0.1, runnable=1_800, slots=1), 3),
+        (
+            "no worker more for an error of arithmetic",
+            replace(IDLE, seconds=0.07, runnable=100_000, rate=100.0, slots=1),
+            7,
+        ),
     ],
 )
 def test_workers_are_what_the_work_is_worth(why: str, load: Load, wanted: int) -> None:
