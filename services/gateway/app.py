@@ -8,12 +8,12 @@ from services.gateway.announcer import Announcer
 from services.gateway.heartbeat import Heartbeat
 from services.gateway.housekeeping import housekeeping
 from services.gateway.http import application
-from services.gateway.listener import Listener
 from services.gateway.settings import GatewaySettings
 from services.gateway.trials import Trials
 from services.gateway.webhooks import Webhooks
 from shared.jobs import WEBHOOKS
 from shared.limits.limiter import RateLimiter
+from shared.listener import Listener
 from shared.loop import Loop
 from shared.metrics import Metrics
 from shared.process import App
