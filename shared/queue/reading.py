@@ -6,7 +6,7 @@ from typing import Any
 from shared.jobs import JobState
 from shared.queue.codec import unpack_record, unpack_seen
 from shared.queue.standing import Standing
-from shared.queue.types import ClaimedJob, Counts, Measures, Seen
+from shared.queue.types import ClaimedJob, Counts, Ended, Measures, Seen
 
 _AT_ONCE = 500
 
@@ -20,6 +20,12 @@ class Reading(Standing):
         counts = Counts(*depths)
         refusals = {scope.decode(): int(times) for scope, times in zip(*[iter(refused)] * 2, strict=True)}
         return Measures(counts, parked, oldest or None, refusals)
+
+    async def ended(self, partition: int, limit: int = 100) -> Ended:
+        """When the last jobs ended, at most `limit` of each kind and no more than are kept."""
+        argv = {"limit": min(limit, _AT_ONCE)}
+        now, completed, failed = await self._run("ended", partition, argv)
+        return Ended(now, tuple(completed), tuple(failed))
 
     async def counts(self, partition: int) -> Counts:
         """Jobs by state."""

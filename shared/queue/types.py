@@ -201,6 +201,15 @@ class Measures:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """When the last jobs of a partition ended, in ms of the server's clock, the latest last."""
+
+    now_ms: int
+    completed: tuple[int, ...]
+    failed: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """What the engine knows of an id: `state` None means the id is absent. `reason` says why it failed."""
 

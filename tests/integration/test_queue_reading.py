@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from shared.jobs import JobState
-from shared.queue.types import Counts, Measures, Seen, Settlement, SubjectConfig, Verdict
+from shared.queue.types import Counts, Ended, Measures, Seen, Settlement, SubjectConfig, Verdict
 from tests.integration.queue_state import T0, Bench, bench, job
 
 
@@ -38,6 +38,18 @@ async def test_a_partition_is_measured_and_stays_as_it_is(valkey_url: str) -> No
             Counts(delayed=2, waiting=3, active=2, completed=2, failed=2), 1, T0 + 1_000, {"closed": 1}
         )
         assert await b.queue.lane_counts(0, ["a", "shut", "none"]) == [2, 1, 0]
+        assert await b.state() == before
+
+
+async def test_the_last_jobs_that_ended_tell_when_and_stay_as_they_are(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        assert await b.queue.ended(0) == Ended(T0, (), ())
+        await filled(b)
+        b.clock.forward(seconds=2)
+        before = await b.state()
+        ended = (T0 + 1_000, T0 + 1_000)
+        assert await b.queue.ended(0) == Ended(T0 + 3_000, ended, ended)
+        assert await b.queue.ended(0, 1) == Ended(T0 + 3_000, ended[:1], ended[:1])
         assert await b.state() == before
 
 
