@@ -17,6 +17,8 @@ class Purpose(StrEnum):
     """What a provider signs with: `webhook_keys.secret`."""
     UNSUBSCRIBE = "unsubscribe"
     """The token of an unsubscribe URL."""
+    ADMIN_SESSION = "admin_session"
+    """The cookie of somebody who logged in to the admin pages."""
 
 
 class Sealer:

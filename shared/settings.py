@@ -61,11 +61,13 @@ class _Settings(BaseSettings):
         return f"{name}: {what.lower()}"
 
 
-class _Part(_Settings):
+class Part(_Settings):
+    """Settings that belong together; a service has those that it needs as its fields."""
+
     model_config = SettingsConfigDict(populate_by_name=True)
 
 
-class RedisSettings(_Part):
+class RedisSettings(Part):
     """`REDIS_URL`, or `REDIS_HOST`, `REDIS_PORT`, `REDIS_PASSWORD` and `REDIS_DB`; and `REDIS_PREFIX`."""
 
     model_config = SettingsConfigDict(env_prefix="REDIS_")
@@ -90,7 +92,7 @@ class RedisSettings(_Part):
         return f"redis://{secret}{self.host}:{self.port}/{self.db}"
 
 
-class DatabaseSettings(_Part):
+class DatabaseSettings(Part):
     """`DATABASE_URL` and how it is used; `DATABASE_DIRECT_URL` is for LISTEN behind a transaction pooler."""
 
     model_config = SettingsConfigDict(env_prefix="DATABASE_")
@@ -118,7 +120,7 @@ def _asyncpg(url: str) -> str:
     return f"postgresql+asyncpg{separator}{rest}"
 
 
-class LimitSettings(_Part):
+class LimitSettings(Part):
     """The lengths of the windows; the limits themselves are rows of Postgres over documented defaults."""
 
     model_config = SettingsConfigDict(env_prefix="LIMIT_")
@@ -129,7 +131,7 @@ class LimitSettings(_Part):
     refresh: timedelta = timedelta(seconds=1)
 
 
-class EngineSettings(_Part):
+class EngineSettings(Part):
     """What every user of the queue engine shares; a queue's own defaults are in `shared.jobs`."""
 
     model_config = SettingsConfigDict(env_prefix="QUEUE_")
@@ -149,7 +151,7 @@ class EngineSettings(_Part):
         return self
 
 
-class SendSettings(_Part):
+class SendSettings(Part):
     """How a send is tried."""
 
     model_config = SettingsConfigDict(env_prefix="SEND_")
@@ -166,7 +168,7 @@ class SendSettings(_Part):
     max_lateness: timedelta = timedelta(hours=24)
 
 
-class TimeoutSettings(_Part):
+class TimeoutSettings(Part):
     """When a timeout may fire (design §9)."""
 
     model_config = SettingsConfigDict(env_prefix="TIMEOUT_")
@@ -179,7 +181,7 @@ class TimeoutSettings(_Part):
     gateway_recovery: timedelta = timedelta(minutes=15)
 
 
-class WebhookSettings(_Part):
+class WebhookSettings(Part):
     """How stored webhook bodies are worked on."""
 
     model_config = SettingsConfigDict(env_prefix="WEBHOOK_")
@@ -190,7 +192,7 @@ class WebhookSettings(_Part):
     park_attempts: int = 5
 
 
-class DispatchSettings(_Part):
+class DispatchSettings(Part):
     """How due rows reach the queues, and how stuck ones are found."""
 
     model_config = SettingsConfigDict(env_prefix="DISPATCH_")
@@ -210,7 +212,7 @@ class DispatchSettings(_Part):
     keep_deliveries: timedelta = timedelta(days=30)
 
 
-class ScalingSettings(_Part):
+class ScalingSettings(Part):
     """How many workers a queue is worth: enough to do what is runnable within `SCALING_DRAIN`.
 
     Between `SCALING_LEAST` and `SCALING_MOST`, or between the two that `SCALING_BOUNDS` gives a queue, as in
@@ -245,7 +247,7 @@ class ScalingSettings(_Part):
         return Bounds(least, most, self.drain, self.patience)
 
 
-class PublicSettings(_Part):
+class PublicSettings(Part):
     """What the outside sees, and the key that seals credentials and unsubscribe tokens."""
 
     model_config = SettingsConfigDict(env_prefix="OUTREACH_")
@@ -254,7 +256,7 @@ class PublicSettings(_Part):
     secret_key: SecretStr = Field(min_length=32)
 
 
-class ActorSettings(_Part):
+class ActorSettings(Part):
     """Who acts by the command line, as the audit names them; None: the system's user."""
 
     model_config = SettingsConfigDict(env_prefix="OUTREACH_")
@@ -262,7 +264,7 @@ class ActorSettings(_Part):
     actor: str | None = None
 
 
-class PrivateSettings(_Part):
+class PrivateSettings(Part):
     """The private port: health, readiness, metrics and /internal; `PRIVATE_TOKEN` opens what is guarded."""
 
     model_config = SettingsConfigDict(env_prefix="PRIVATE_")
@@ -274,7 +276,7 @@ class PrivateSettings(_Part):
     shutdown_grace: timedelta = timedelta(seconds=30)
 
 
-class LogSettings(_Part):
+class LogSettings(Part):
     """How much is logged, and in which shape; `colours` unset: where a terminal looks on."""
 
     model_config = SettingsConfigDict(env_prefix="LOG_")

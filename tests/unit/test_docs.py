@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
+from services.admin.settings import AdminSettings
 from services.dispatch.settings import DispatcherSettings
 from services.gateway.settings import GatewaySettings
 from services.send.settings import SendWorkerSettings
@@ -22,6 +23,7 @@ SERVICES: tuple[type[BaseSettings], ...] = (
     SendWorkerSettings,
     TimeoutWorkerSettings,
     WebhookWorkerSettings,
+    AdminSettings,
 )
 
 

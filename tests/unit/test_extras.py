@@ -60,7 +60,7 @@ def named(requirements: list[str]) -> set[str]:
     return {re.split(r"[^\w.-]", each)[0].lower() for each in requirements}
 
 
-@pytest.mark.parametrize("service", ["gateway", "dispatch", "send", "timeout", "webhook"])
+@pytest.mark.parametrize("service", ["gateway", "dispatch", "send", "timeout", "webhook", "admin"])
 def test_a_services_extra_is_what_it_imports_beyond_the_dependencies(service: str) -> None:
     needed = reached(*(module for module in OURS if module.startswith(f"services.{service}.")))
     base = named(PROJECT["dependencies"])

@@ -1,0 +1,96 @@
+"""The admin pages, put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from redis.asyncio import Redis
+
+from services.admin import users
+from services.admin.guard import Rules
+from services.admin.http import application
+from services.admin.login import Door
+from services.admin.overview import Watches
+from services.admin.queues import Looker
+from services.admin.sessions import Sessions
+from services.admin.settings import AdminSettings
+from services.admin.throttle import Throttle
+from services.admin.watch import Watch
+from shared.listener import Listener
+from shared.metrics import Metrics
+from shared.process import App
+from shared.redis.client import connect
+from shared.redis.presence import workers
+from shared.store import looking
+from shared.store.database import Database
+
+_SELDOM = timedelta(seconds=5)
+_A_PLACE = timedelta(milliseconds=20)  # many partitions are looked at less often
+_CONNECTIONS = 4
+
+
+@dataclass(frozen=True)
+class Admin:
+    """The pages' parts, in the order they start."""
+
+    redis: Redis
+    database: Database
+    watches: Watches
+    listener: Listener
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Serve for as long as the block. Neither Redis nor Postgres has to be there: the pages say so."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.redis.aclose)
+            stack.push_async_callback(self.database.close)
+            for part in (self.watches.queues, self.watches.workers, self.watches.rows, self.listener):
+                await stack.enter_async_context(part)
+            yield
+
+
+def build(settings: AdminSettings) -> App:
+    """The service. Raises SettingsError: a user is not spelled as one."""
+    admin = assemble(settings)
+    return App("admin", parts=[admin.running()], metrics=Metrics.create(), ready=lambda: True)
+
+
+def assemble(settings: AdminSettings) -> Admin:
+    """The parts. Raises SettingsError: a user is not spelled as one."""
+    secret_key = settings.public.secret_key.get_secret_value()
+    known = users.read(settings.accounts, secret_key)
+    sessions = Sessions(secret_key, known, settings.session)
+    lasts = int(settings.session.total_seconds())
+    redis = connect(settings.redis, role="admin", connections=_CONNECTIONS)
+    database = Database(settings.database)
+    watches = _watches(settings, redis, database)
+    listener = Listener(
+        application(
+            Rules(sessions, settings.read_timeout, open_here=not known),
+            Door(known, sessions, Throttle(), lasts, settings.secure_cookies),
+            watches,
+        ),
+        (settings.host, settings.port),
+        settings.connections,
+        settings.read_timeout,
+        settings.private.shutdown_grace,
+    )
+    return Admin(redis, database, watches, listener)
+
+
+def _watches(settings: AdminSettings, redis: Redis, database: Database) -> Watches:
+    looker = Looker.of(redis, settings.redis, settings.engine)
+    often = max(settings.look_every, looker.places * _A_PLACE)
+    seldom = max(_SELDOM, often)
+
+    async def rows() -> looking.Glance:
+        return await database.run(looking.glance)
+
+    return Watches(
+        Watch("queues", looker.look, often),
+        Watch("workers", partial(workers, redis, settings.redis.prefix), seldom),
+        Watch("rows", rows, often * 2),
+        settings.engine.partitions,
+    )

@@ -1,0 +1,79 @@
+"""The HTTP application: the pages behind their guard."""
+
+from typing import Any
+
+import structlog
+from litestar import Litestar, MediaType, Request, Response, get
+from litestar.di import NamedDependency, Provide
+from litestar.exceptions import HTTPException, NotFoundException
+from litestar.params import FromPath
+from litestar.types import ASGIApp, ExceptionHandlersMap
+
+from services.admin import login
+from services.admin.guard import Guard, Rules
+from services.admin.login import Asked, Door, Rendering
+from services.admin.overview import Watches
+from services.admin.rendering import Asset, Pages, assets
+
+log = structlog.get_logger()
+
+_FOR_EVER = "public, max-age=31536000, immutable"
+
+Looking = NamedDependency[Watches]
+Files = NamedDependency[dict[str, Asset]]
+
+
+@get("/", media_type=MediaType.HTML)
+async def overview(request: Asked, watches: Looking, pages: Rendering) -> str:
+    """The overview."""
+    return pages.page("overview", session=request.scope["state"]["session"], seen=watches.overview())
+
+
+@get("/live", media_type=MediaType.HTML)
+async def live(watches: Looking, pages: Rendering) -> str:
+    """The part of the overview that changes."""
+    return pages.page("live", seen=watches.overview())
+
+
+@get("/assets/{name:str}")
+async def asset(name: FromPath[str], files: Files) -> Response[bytes]:
+    """A file that pages load."""
+    found = files.get(name)
+    if found is None:
+        raise NotFoundException
+    headers = {"cache-control": _FOR_EVER}
+    return Response(found.body, media_type=found.media_type, headers=headers)
+
+
+def application(rules: Rules, door: Door, watches: Watches) -> ASGIApp:
+    """Everything that answers on the pages' port."""
+    files = assets()
+    pages = Pages(files)
+    given = {"door": door, "watches": watches, "pages": pages, "files": files}
+    framework = Litestar(
+        route_handlers=[overview, live, asset, *login.ROUTES],
+        dependencies={name: _given(value) for name, value in given.items()},
+        exception_handlers=_problems(pages),
+        openapi_config=None,
+        logging_config=None,
+    )
+    return Guard(framework, rules, pages.problem)
+
+
+def _given(value: object) -> Provide:
+    return Provide(lambda: value, sync_to_thread=False)
+
+
+def _problems(pages: Pages) -> ExceptionHandlersMap:
+    def page(status: int, message: str) -> Response[bytes]:
+        return Response(pages.problem(status, message), status_code=status, media_type=MediaType.HTML)
+
+    def refused(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+        known = {404: "There is no such page.", 405: "This page takes no such request."}
+        return page(error.status_code, known.get(error.status_code, "This request cannot be done as it is."))
+
+    def bug(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        log.error("page.failed", exc_info=error)
+        return page(500, "This page failed; the log of the admin service says how.")
+
+    return {HTTPException: refused, Exception: bug}

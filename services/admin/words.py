@@ -1,0 +1,39 @@
+"""Words: how figures, times and long texts are written."""
+
+from datetime import UTC, datetime, timedelta
+
+_MOST = 200
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+
+
+def duration(length: timedelta) -> str:
+    """A length of time in at most two units: `850 ms`, `12 s`, `3 min 20 s`, `2 d 4 h`."""
+    seconds = max(length.total_seconds(), 0)
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    words: list[str] = []
+    left = int(seconds)
+    for size, unit in (*_UNITS, (1, "s")):
+        count, left = divmod(left, size)
+        if count or words:
+            words.append(f"{count} {unit}" if count else "")
+        if len(words) == 2:
+            break
+    return " ".join(filter(None, words))
+
+
+def many(count: int, name: str, names: str = "") -> str:
+    """A count of things: `1 job`, `1,200 jobs`."""
+    return f"{count:,} {name if count == 1 else names or name + 's'}"
+
+
+def shortened(text: str, most: int = _MOST) -> str:
+    """A text no longer than so many characters, with how many are left out."""
+    if len(text) <= most:
+        return text
+    return f"{text[:most]}… ({many(len(text) - most, 'character')} more)"
+
+
+def moment(at: datetime) -> str:
+    """A time, in UTC, to the second."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
