@@ -46,10 +46,11 @@ app.command("audit")(incidents.show_audit)
 def dev(
     folder: Annotated[Path, typer.Option(help="Where data is kept.")] = Path(".outreach"),
     port: Annotated[int, typer.Option(help="The public port.")] = 8080,
+    admin_port: Annotated[int, typer.Option(help="The port of the admin pages.")] = 8081,
 ) -> None:
     """Run every service on embedded servers until Ctrl-C."""
     folder.mkdir(parents=True, exist_ok=True)
-    run(run_dev(folder.resolve(), port))
+    run(run_dev(folder.resolve(), port, admin_port))
 
 
 @app.command()

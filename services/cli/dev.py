@@ -7,10 +7,10 @@ from pathlib import Path
 
 from services.cli.stack import Stack, running
 
-_COLOURS = {"gateway": 36, "dispatch": 35, "send": 32, "timeout": 33, "webhook": 34}
+_COLOURS = {"gateway": 36, "dispatch": 35, "send": 32, "timeout": 33, "webhook": 34, "admin": 31}
 
 
-async def dev(folder: Path, port: int) -> None:
+async def dev(folder: Path, port: int, admin_port: int) -> None:
     """Run the stack and print each service's output under its name until a signal ends it."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -18,7 +18,7 @@ async def dev(folder: Path, port: int) -> None:
         loop.add_signal_handler(number, stop.set)
     # Services write to a pipe of ours, and cannot see who looks on.
     logs = {"LOG_JSON": "false", "LOG_COLOURS": str(sys.stdout.isatty()).lower()}
-    async with running(folder, say, logs, public_port=port) as stack:
+    async with running(folder, say, logs, public_port=port, admin_port=admin_port) as stack:
         _welcome(stack, folder)
         await stop.wait()
 
@@ -35,6 +35,7 @@ def say(service: str, line: str) -> None:
 def _welcome(stack: Stack, folder: Path) -> None:
     for line in (
         f"API and webhooks   {stack.public_url}  (OpenAPI page: {stack.public_url}/schema)",
+        f"admin pages        {stack.admin_url}",
         *(f"{name} probes  http://127.0.0.1:{port}/ready" for name, port in stack.private_ports.items()),
         f"data               {folder}",
         f"DATABASE_URL={stack.environment['DATABASE_URL']}",

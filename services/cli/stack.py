@@ -4,7 +4,7 @@ import secrets
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,7 +14,7 @@ from shared.redis.embedded import EmbeddedValkey
 from shared.store.embedded import EmbeddedPostgres
 from shared.store.migrate import upgrade
 
-SERVICES = ("gateway", "dispatch", "send", "timeout", "webhook")
+SERVICES = ("gateway", "dispatch", "send", "timeout", "webhook", "admin")
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Stack:
     fleet: Fleet
     environment: Mapping[str, str]
     public_url: str
+    admin_url: str
     private_ports: Mapping[str, int]
 
 
@@ -35,6 +36,7 @@ async def running(
     say: Say,
     settings: Mapping[str, str],
     public_port: int | None = None,
+    admin_port: int | None = None,
     replicas: Mapping[str, int] = MappingProxyType({}),
     commands: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> AsyncIterator[Stack]:
@@ -50,23 +52,28 @@ async def running(
         EmbeddedValkey(folder / "valkey", persistent=True) as valkey,
     ):
         await upgrade(postgres.url)
-        port = public_port or free_port()
+        ports = (public_port or free_port(), admin_port or free_port())
         servers = {"DATABASE_URL": postgres.url, "REDIS_URL": valkey.url}
-        environment = {**servers, **_own(folder, port), **settings}
-        stack = Stack(postgres, valkey, Fleet(say), environment, environment["OUTREACH_PUBLIC_URL"], {})
+        environment = {**servers, **_own(folder, *ports), **settings}
+        urls = (environment["OUTREACH_PUBLIC_URL"], f"http://127.0.0.1:{environment['ADMIN_PORT']}")
+        stack = Stack(postgres, valkey, Fleet(say), environment, *urls, {})
         try:
             yield await _started(stack, replicas, commands)
         finally:
             await stack.fleet.stop()
 
 
-def _own(folder: Path, port: int) -> Mapping[str, str]:
+def _own(folder: Path, port: int, admin_port: int) -> Mapping[str, str]:
     return {
         "OUTREACH_PUBLIC_URL": f"http://127.0.0.1:{port}",
         "OUTREACH_SECRET_KEY": _secret_key(folder),
         "GATEWAY_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
         "GATEWAY_DEVELOPMENT": "true",  # mailboxes, and providers on this machine
+        "ADMIN_HOST": "127.0.0.1",
+        "ADMIN_PORT": str(admin_port),
+        "ADMIN_DEVELOPMENT": "true",  # whoever is on this machine
+        "ADMIN_SECURE_COOKIES": "false",
     }
 
 
@@ -81,7 +88,7 @@ async def _started(
             ports[name] = free_port()
             environment = {**stack.environment, "PRIVATE_PORT": str(ports[name])}
             await stack.fleet.start(name, command, environment)
-    return Stack(stack.postgres, stack.valkey, stack.fleet, stack.environment, stack.public_url, ports)
+    return replace(stack, private_ports=ports)
 
 
 def _secret_key(folder: Path) -> str:

@@ -180,7 +180,8 @@ def test_without_settings_or_servers_a_command_says_so_in_a_line(environment: py
 @contextmanager
 def dev(folder: Path, port: int) -> Iterator[dict[str, str]]:
     """`outreach dev` for as long as the block, which gets the variables it prints; it must end in order."""
-    command = ["-m", "services.cli", "dev", "--folder", str(folder), "--port", str(port)]
+    ports = ["--port", str(port), "--admin-port", str(free_port())]
+    command = ["-m", "services.cli", "dev", "--folder", str(folder), *ports]
     with subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         try:

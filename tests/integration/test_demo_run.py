@@ -60,7 +60,7 @@ async def test_a_run_under_faults_ends_ok_by_itself_and_its_stdout_is_one_json_o
     assert shape(verdict) == SHAPE
     assert (verdict["ok"], verdict["contacts"], verdict["exited"]) == (True, CONTACTS, CONTACTS)
     assert sum(verdict["exits"].values()) == CONTACTS
-    assert (folder / "services.log").read_text().count('"event": "process.stopped"') == 6
+    assert (folder / "services.log").read_text().count('"event": "process.stopped"') == 7
 
 
 async def test_a_folder_that_holds_something_is_refused_with_a_sentence(tmp_path: Path) -> None:

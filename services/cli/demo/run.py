@@ -68,6 +68,7 @@ async def demo(contacts: int, as_json: bool, folder: Path | None) -> int:
         ExitStack() as afterwards,
     ):
         async with staged(Scenario(contacts), place, screen) as stage:
+            screen.tell(f"watch it live: {stage.stack.admin_url}")
             if folder is None:  # where only root could reach it, root's Postgres has one elsewhere
                 afterwards.callback(shutil.rmtree, stage.stack.postgres.folder, ignore_errors=True)
             verdict = await play(stage, screen)

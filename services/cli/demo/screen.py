@@ -112,6 +112,7 @@ class Screen:
         """What there is to see while the services stay up."""
         self._console.print("\nThe services stay up until Ctrl-C. Look at:")
         for line in (
+            f"{stack.admin_url}  the admin pages",
             f"{stack.public_url}/schema  the API; a tenant's key: {founded[0].token}",
             *(f"http://127.0.0.1:{port}/metrics  {name}" for name, port in stack.private_ports.items()),
             f"{folder / LOG}  what the services log",
