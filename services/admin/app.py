@@ -9,6 +9,7 @@ from functools import partial
 from redis.asyncio import Redis
 
 from services.admin import users
+from services.admin.browsing import Browsing
 from services.admin.guard import Rules
 from services.admin.http import application
 from services.admin.login import Door
@@ -65,12 +66,14 @@ def assemble(settings: AdminSettings) -> Admin:
     lasts = int(settings.session.total_seconds())
     redis = connect(settings.redis, role="admin", connections=_CONNECTIONS)
     database = Database(settings.database)
-    watches = _watches(settings, redis, database)
+    looker = Looker.of(redis, settings.redis, settings.engine)
+    watches = _watches(settings, looker, redis, database)
     listener = Listener(
         application(
             Rules(sessions, settings.read_timeout, open_here=not known),
             Door(known, sessions, Throttle(), lasts, settings.secure_cookies),
             watches,
+            Browsing(looker.queues),
         ),
         (settings.host, settings.port),
         settings.connections,
@@ -80,8 +83,7 @@ def assemble(settings: AdminSettings) -> Admin:
     return Admin(redis, database, watches, listener)
 
 
-def _watches(settings: AdminSettings, redis: Redis, database: Database) -> Watches:
-    looker = Looker.of(redis, settings.redis, settings.engine)
+def _watches(settings: AdminSettings, looker: Looker, redis: Redis, database: Database) -> Watches:
     often = max(settings.look_every, looker.places * _A_PLACE)
     seldom = max(_SELDOM, often)
 

@@ -9,11 +9,13 @@ from litestar.exceptions import HTTPException, NotFoundException
 from litestar.params import FromPath
 from litestar.types import ASGIApp, ExceptionHandlersMap
 
-from services.admin import login
+from services.admin import jobs, login
+from services.admin.browsing import Browsing
 from services.admin.guard import Guard, Rules
 from services.admin.login import Asked, Door, Rendering
 from services.admin.overview import Watches
 from services.admin.rendering import Asset, Pages, assets
+from shared.loop import AWAY
 
 log = structlog.get_logger()
 
@@ -45,13 +47,13 @@ async def asset(name: FromPath[str], files: Files) -> Response[bytes]:
     return Response(found.body, media_type=found.media_type, headers=headers)
 
 
-def application(rules: Rules, door: Door, watches: Watches) -> ASGIApp:
+def application(rules: Rules, door: Door, watches: Watches, browsing: Browsing) -> ASGIApp:
     """Everything that answers on the pages' port."""
     files = assets()
     pages = Pages(files)
-    given = {"door": door, "watches": watches, "pages": pages, "files": files}
+    given = {"door": door, "watches": watches, "browsing": browsing, "pages": pages, "files": files}
     framework = Litestar(
-        route_handlers=[overview, live, asset, *login.ROUTES],
+        route_handlers=[overview, live, asset, *login.ROUTES, *jobs.ROUTES],
         dependencies={name: _given(value) for name, value in given.items()},
         exception_handlers=_problems(pages),
         openapi_config=None,
@@ -72,8 +74,12 @@ def _problems(pages: Pages) -> ExceptionHandlersMap:
         known = {404: "There is no such page.", 405: "This page takes no such request."}
         return page(error.status_code, known.get(error.status_code, "This request cannot be done as it is."))
 
+    def away(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        log.warning("page.away", error=type(error).__name__)
+        return page(503, "A server that this page asks does not answer: it looks again by itself.")
+
     def bug(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
         log.error("page.failed", exc_info=error)
         return page(500, "This page failed; the log of the admin service says how.")
 
-    return {HTTPException: refused, Exception: bug}
+    return {HTTPException: refused, Exception: bug, **dict.fromkeys(AWAY, away)}

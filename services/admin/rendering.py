@@ -47,6 +47,7 @@ class Pages:
             "duration": words.duration,
             "many": words.many,
             "moment": words.moment,
+            "moment_ms": words.moment_ms,
             "shortened": words.shortened,
         }
         self._environment.globals |= {
@@ -55,9 +56,9 @@ class Pages:
             "chart_height": HEIGHT,
         }
 
-    def page(self, name: str, **given: object) -> str:
+    def page(self, template: str, /, **given: object) -> str:
         """The page of a template."""
-        return self._environment.get_template(f"{name}.html").render(**given)
+        return self._environment.get_template(f"{template}.html").render(**given)
 
     def problem(self, status: int, message: str) -> bytes:
         """The page that says why there is no other."""

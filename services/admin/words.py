@@ -1,8 +1,11 @@
 """Words: how figures, times and long texts are written."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 _MOST = 200
+_MAIL = re.compile(r"([^\s\"'<>@:,;])[^\s\"'<>@:,;]*@[^\s\"'<>,;]+")
+_PHONE = re.compile(r"\+\d{6,15}")
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
@@ -37,3 +40,13 @@ def shortened(text: str, most: int = _MOST) -> str:
 def moment(at: datetime) -> str:
     """A time, in UTC, to the second."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def moment_ms(at: int) -> str:
+    """As `moment`, of a time in ms."""
+    return moment(datetime.fromtimestamp(at / 1000, UTC))
+
+
+def masked(text: str) -> str:
+    """A text without the mail addresses and phone numbers in it: `a…@…`, `+…`."""
+    return _PHONE.sub("+…", _MAIL.sub(r"\1…@…", text))
