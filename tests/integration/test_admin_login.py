@@ -227,7 +227,7 @@ async def test_every_answer_has_the_policy_and_no_page_a_script_or_style_of_its_
     for answer in answers:
         assert answer.headers["content-security-policy"] == POLICY
         assert answer.headers["x-content-type-options"] == "nosniff"
-        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["referrer-policy"] == "same-origin"
         kept = "public, max-age=31536000, immutable" if answer is answers[6] else "no-store"
         assert answer.headers["cache-control"] == kept
         assert " style=" not in answer.text
