@@ -22,6 +22,9 @@ model: $(STAMP) ## the long model run: 100,000 steps, a table of what they did, 
 faults: $(STAMP) ## the demo with one guard after another switched off: its verdict names each
 	@$(BIN)/python -m pytest -q -m slow $(ARGS)
 
+browser: $(STAMP) ## the admin pages in a headless Chromium (Debian's); pictures to OUTREACH_TEST_SCREENSHOTS
+	@$(BIN)/python -m pytest -q -m browser tests/browser $(ARGS)
+
 check: $(STAMP) ## format, lint, types, imports
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -50,4 +53,4 @@ $(STAMP): $(VENV)/bin/uv requirements/dev.txt pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
-.PHONY: help demo test model faults check fix bench floods lock
+.PHONY: help demo test browser model faults check fix bench floods lock

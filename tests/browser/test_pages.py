@@ -1,0 +1,210 @@
+"""The admin pages in a headless Chromium: by keyboard, live, in the dark, on a phone.
+
+With `OUTREACH_TEST_SCREENSHOTS` set to a folder, pictures of them land there.
+"""
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright, expect
+from pydantic import SecretStr
+
+from shared.jobs import QUEUES, SENDS
+from shared.queue.queue import Queue
+from shared.queue.types import NewJob, Settlement, Verdict
+from shared.redis.client import connect
+from shared.redis.presence import worker_role
+from shared.settings import RedisSettings
+from shared.store import pauses
+from shared.store.database import Database
+from shared.store.pauses import Pause
+from tests.admin import OPERATOR, PASSWORDS, Running, serving, settings
+from tests.servers import chosen_path, without
+
+pytestmark = pytest.mark.browser
+expect.set_options(timeout=20_000)
+
+DESK = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture
+async def chromium() -> AsyncIterator[Browser]:
+    """Debian's browser, without a window."""
+    binary = shutil.which("chromium")
+    if binary is None:
+        without("no chromium: install Debian's package of this name")
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=binary, args=sandbox)
+        yield browser
+        await browser.close()
+
+
+@dataclass
+class Visit:
+    """Somebody's visit, and what their browser complained of."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+
+    async def log_in(self) -> None:
+        """By keyboard alone: the first field has the focus."""
+        await self.page.goto("/login")
+        await self.page.keyboard.type(OPERATOR)
+        await self.page.keyboard.press("Tab")
+        await self.page.keyboard.type(PASSWORDS[OPERATOR])
+        await self.page.keyboard.press("Enter")
+        await expect(self.page.get_by_role("heading", name="Overview")).to_be_visible()
+
+    async def fits(self) -> bool:
+        """Whether nothing sticks out to the right."""
+        return bool(await self.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
+
+    async def picture(self, name: str) -> None:
+        """Keep what is seen, if somebody wants pictures."""
+        folder = chosen_path("OUTREACH_TEST_SCREENSHOTS")
+        if folder is not None:
+            await self.page.screenshot(path=folder / f"{name}.png")
+
+
+@asynccontextmanager
+async def visiting(chromium: Browser, pages: Running, **how: Any) -> AsyncIterator[Visit]:
+    """A visit in a browser of its own; it must end without a complaint."""
+    async with await chromium.new_context(
+        base_url=pages.url, viewport=how.pop("viewport", DESK), **how
+    ) as context:
+        visit = Visit(await context.new_page())
+        visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
+        visit.page.on(
+            "console", lambda said: visit.complaints.append(said.text) if said.type == "error" else None
+        )
+        yield visit
+        assert visit.complaints == []
+
+
+@asynccontextmanager
+async def filled(valkey_url: str, database_url: str) -> AsyncIterator[tuple[Running, Queue]]:
+    """Pages of queues with some jobs in them, and a worker."""
+    async with (
+        connect(RedisSettings(url=SecretStr(valkey_url)), role=worker_role(SENDS.name)) as redis,
+        serving(settings(database_url, valkey_url)) as pages,
+    ):
+        queues = {name: Queue(redis, spec, prefix="outreach") for name, spec in QUEUES.items()}
+        for queue in queues.values():
+            await queue.begin_opening(0, 1)
+            await queue.open(0, 1)
+        queue = queues[SENDS.name]
+        payload = b'{"version":1,"tenantId":"0197b3f0-5c1e-7a55-9c3d-0123456789ab","channel":"email"}'
+        await queue.enqueue(
+            [NewJob(f"send:0197b3f0-{n:04}:0", "acme/email/news", payload) for n in range(60)]
+        )
+        yield pages, queue
+
+
+async def work(queue: Queue, jobs: int) -> None:
+    """End some jobs, one of them badly."""
+    claimed = (await queue.claim(0, jobs)).jobs
+    verdicts = [Verdict.COMPLETED] * (len(claimed) - 1) + [Verdict.FAILED]
+    await queue.settle(
+        0, [Settlement(job, word, reason="mailbox full") for job, word in zip(claimed, verdicts, strict=True)]
+    )
+
+
+async def test_one_logs_in_by_keyboard_alone_and_skips_to_the_content(
+    chromium: Browser, valkey_url: str, database_url: str
+) -> None:
+    async with filled(valkey_url, database_url) as (pages, _), visiting(chromium, pages) as visit:
+        await visit.log_in()
+        await visit.page.keyboard.press("Tab")
+        await expect(visit.page.get_by_role("link", name="Skip to the content")).to_be_focused()
+        await visit.page.keyboard.press("Enter")
+        await expect(visit.page.locator("main")).to_be_focused()
+        await visit.page.keyboard.press("Tab")
+        await expect(visit.page.get_by_role("link", name="webhook:process")).to_be_focused()
+        await visit.page.get_by_role("button", name="Log out").press("Enter")
+        await expect(visit.page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
+async def test_the_overview_is_live_and_a_refresh_takes_nobodys_focus(
+    chromium: Browser, valkey_url: str, database_url: str, database: Database
+) -> None:
+    async with filled(valkey_url, database_url) as (pages, queue), visiting(chromium, pages) as visit:
+        await visit.log_in()
+        sends = visit.page.get_by_role("region", name=SENDS.name)
+        await expect(sends).to_contain_text("waiting60")
+        await expect(visit.page.get_by_text("Nothing needs attention.")).to_be_visible()
+        link = visit.page.get_by_role("link", name=SENDS.name)
+        await link.focus()
+        await visit.page.evaluate("window.sameDocument = true")
+        for _ in range(3):
+            await work(queue, 9)
+            await asyncio.sleep(0.7)
+        await database.run(lambda tx: pauses.add(tx, Pause("outreach:timeout", None), "maintenance"))
+        await expect(sends).to_contain_text("waiting33")
+        await expect(visit.page.get_by_text("outreach:timeout is paused for every tenant")).to_be_visible()
+        await expect(link).to_be_focused()
+        assert await visit.page.evaluate("window.sameDocument")
+        await visit.picture("overview")
+
+
+async def test_jobs_are_found_in_the_dark(chromium: Browser, valkey_url: str, database_url: str) -> None:
+    async with (
+        filled(valkey_url, database_url) as (pages, queue),
+        visiting(chromium, pages, color_scheme="dark") as visit,
+    ):
+        await work(queue, 5)
+        await visit.log_in()
+        dark = await visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        await visit.page.emulate_media(color_scheme="light")
+        assert dark != await visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        await visit.page.emulate_media(color_scheme="dark")
+        await visit.picture("overview-dark")
+        await visit.page.get_by_role("link", name=SENDS.name).click()
+        await visit.page.get_by_role("link", name="failed").click()
+        await expect(visit.page.get_by_role("cell", name="mailbox full")).to_be_visible()
+        await visit.picture("queue-dark")
+        await visit.page.get_by_role("table").get_by_role("link").click()
+        await expect(visit.page.get_by_text("failed: mailbox full")).to_be_visible()
+        await visit.page.go_back()
+        await visit.page.get_by_label("Find a job by its id").fill("none")
+        await visit.page.keyboard.press("Enter")
+        await expect(visit.page.get_by_role("heading", name="There is no such job")).to_be_visible()
+        visit.complaints.clear()  # the browser's own, of the 404
+
+
+async def test_every_page_fits_on_a_phone(chromium: Browser, valkey_url: str, database_url: str) -> None:
+    async with (
+        filled(valkey_url, database_url) as (pages, queue),
+        visiting(chromium, pages, viewport=PHONE) as visit,
+    ):
+        await queue.enqueue([NewJob("x" * 500, "acme/email/news", b"y" * 5_000)])
+        await visit.page.goto("/login")
+        assert await visit.fits()
+        await visit.log_in()
+        await expect(visit.page.get_by_role("region", name=SENDS.name)).to_be_visible()
+        for path in ("/", f"/queues/{SENDS.name}", f"/queues/{SENDS.name}/job?id={'x' * 500}"):
+            await visit.page.goto(path)
+            assert await visit.fits(), path
+        await visit.page.goto("/")
+        await visit.picture("overview-phone")
+
+
+async def test_a_page_says_when_its_service_does_not_answer_and_goes_on_by_itself(
+    chromium: Browser, valkey_url: str, database_url: str
+) -> None:
+    async with filled(valkey_url, database_url) as (pages, _), visiting(chromium, pages) as visit:
+        await visit.log_in()
+        banner = visit.page.get_by_text("The admin service does not answer")
+        await expect(banner).to_be_hidden()
+        await visit.page.context.set_offline(True)
+        await expect(banner).to_be_visible()
+        await visit.page.context.set_offline(False)
+        await expect(banner).to_be_hidden()
+        visit.complaints.clear()  # the browser's own, of the failed requests
