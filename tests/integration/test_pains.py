@@ -72,6 +72,11 @@ async def act_of_every_kind(b: Bench) -> None:
     await queue.look_up(0, names)
     for state in JobState:
         await queue.page(0, state)
+    await queue.ended(0)
+    await queue.beat("worker", 4, 0.1)
+    await queue.workers()
+    async for _ in queue.runnable(0):
+        pass
     b.clock.forward(days=2)
     await queue.reap(0)  # forgets what ended
     await queue.is_open(0)
