@@ -99,6 +99,15 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
+def environment(database_url: str, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The variables that the `outreach` command needs, for a test that types it as `ana`."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("REDIS_URL", valkey_url)
+    monkeypatch.setenv("OUTREACH_ACTOR", "ana")
+    return monkeypatch
+
+
+@pytest.fixture
 def reachable_path() -> Iterator[Path]:
     """A folder like `tmp_path` that other accounts can reach too: root's Postgres runs as one."""
     with scratch_folder() as folder:

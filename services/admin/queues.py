@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from redis.asyncio import Redis
@@ -72,7 +72,7 @@ class Looker:
         history.append(Sample(completed + failed, wait or timedelta()))
         return QueueView(
             queue.name,
-            _sum([each.counts for each in measured]),
+            Counts.total(each.counts for each in measured),
             sum(each.parked for each in measured),
             tuple(number for number in numbers if not opened[number]),
             wait,
@@ -96,7 +96,3 @@ def _longest_wait(measured: Sequence[Measures], ended: Sequence[Ended]) -> timed
         if here.oldest_ms is not None
     ]
     return max(waits, default=None)
-
-
-def _sum(counts: Sequence[Counts]) -> Counts:
-    return Counts(*(sum(getattr(each, state.name) for each in counts) for state in fields(Counts)))

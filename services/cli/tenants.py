@@ -7,7 +7,8 @@ from uuid import UUID
 import typer
 
 from services.cli.shell import JsonOption, at_desk, in_database, run, show
-from shared.operate.standing import KINDS, MAX_LIMIT, MAX_WEIGHT
+from shared.limits.config import MAX_LIMIT
+from shared.operate.standing import KINDS, MAX_WEIGHT
 from shared.store import api_keys, limit_overrides, tenant_rows, tenants
 from shared.store.database import AsyncConnection
 from shared.store.pages import Page

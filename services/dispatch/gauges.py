@@ -5,12 +5,13 @@ A scrape reads what was measured last; so however many scrape, the servers are a
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import timedelta
 
 from services.dispatch.scaling import Scaling
 from shared.loop import AWAY
 from shared.metrics import Metrics
-from shared.queue.types import Measures
+from shared.queue.types import Counts, Measures
 from shared.store import gauging, sweeping
 from shared.store.database import AsyncConnection, Database
 
@@ -65,8 +66,7 @@ class QueueGauges:
             metrics.desired_workers.labels(queue.name).set(standing.desired)
 
     def _show(self, queue: str, measured: list[Measures]) -> None:
-        for state in ("delayed", "waiting", "active", "completed", "failed"):
-            depth = sum(getattr(measures.counts, state) for measures in measured)
+        for state, depth in asdict(Counts.total(measures.counts for measures in measured)).items():
             self._metrics.depth.labels(queue, state).set(depth)
         self._metrics.parked.labels(queue).set(sum(measures.parked for measures in measured))
 

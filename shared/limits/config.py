@@ -25,6 +25,9 @@ class RateLimitConfig:
         return replace(self, **limits)
 
 
+MAX_LIMIT = 1_000_000_000
+"""The most that a limit may be set to."""
+
 DEFAULTS: Mapping[str, RateLimitConfig] = {
     "email": RateLimitConfig(minute=20, hour=1_000, day=10_000),
     "sms": RateLimitConfig(minute=10, hour=500, day=5_000),

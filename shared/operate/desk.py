@@ -1,5 +1,7 @@
 """The desk: all that a person can do, in one place, for the pages and for the command line."""
 
+from typing import Any
+
 from shared.operate.guarding import Guarding
 from shared.operate.jobs import Jobs
 from shared.operate.keeping import Keeping
@@ -7,6 +9,7 @@ from shared.operate.posts import Posts
 from shared.operate.reading import Reading
 from shared.operate.retrying import Retrying
 from shared.operate.standing import Standing
+from shared.store.database import Row
 
 _PARKED = ("failed", "parked")
 
@@ -43,7 +46,7 @@ class Desk(Keeping, Standing, Jobs, Retrying, Posts, Guarding, Reading):
         """Take a job out, as `cancel` does, unless a worker holds it."""
         kind, row = await self._database.run(lambda tx: self._find(tx, job))
         await self._not_active(kind, row)
-        await self._end(job, "jobs.remove")
+        await self._end(kind, row, "jobs.remove")
 
     async def cancel(self, job: str) -> None:
         """End a job's work, whoever holds it, unless a provider may have it already.
@@ -51,10 +54,10 @@ class Desk(Keeping, Standing, Jobs, Retrying, Posts, Guarding, Reading):
         A send's visit takes its failed edge, a timeout's contact leaves the campaign, a delivery fails and
         can be replayed.
         """
-        await self._end(job, "jobs.cancel")
-
-    async def _end(self, job: str, action: str) -> None:
         kind, row = await self._database.run(lambda tx: self._find(tx, job))
+        await self._end(kind, row, "jobs.cancel")
+
+    async def _end(self, kind: str, row: Row[Any], action: str) -> None:
         if kind == "webhook":
             await self._end_delivery(row, action, "removed")
         else:

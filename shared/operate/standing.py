@@ -8,14 +8,13 @@ from uuid import UUID
 
 from shared.errors import OutOfRange, UnknownQueue
 from shared.jobs import QUEUES
-from shared.limits.config import DEFAULTS
+from shared.limits.config import DEFAULTS, MAX_LIMIT
 from shared.operate.base import Base
 from shared.store import closures, limit_overrides, pauses, senders, tenants
 from shared.store.database import AsyncConnection
 from shared.store.pauses import Pause
 
 MAX_WEIGHT = 1000
-MAX_LIMIT = 1_000_000_000
 KINDS = ("minute", "hour", "day", "concurrent")
 
 

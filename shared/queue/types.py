@@ -3,7 +3,8 @@
 What is made for every job is a named tuple: it costs less than half of a frozen dataclass.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -183,6 +184,11 @@ class Counts:
     active: int = 0
     completed: int = 0
     failed: int = 0
+
+    @classmethod
+    def total(cls, counts: Iterable["Counts"]) -> "Counts":
+        """Of several partitions together."""
+        return cls(*map(sum, zip(astuple(cls()), *map(astuple, counts), strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,16 @@ with recursive lanes as (
 )
 """
 
+FREE = """not exists (
+        select 1 from pauses p
+        where (p.queue is null or p.queue = :queue) and (p.tenant_id is null or p.tenant_id = lanes.tenant_id)
+    ) and not exists (
+        select 1 from closures k
+        where k.tenant_id = s.tenant_id and k.channel = s.channel
+            and (k.sender_id is null or k.sender_id = s.id) and (k.until is null or k.until > now())
+    )"""
+"""Of `lanes`, with the sender `s` of each: neither paused nor closed."""
+
 # How many times its share of a page may be looked at of a lane, in case that others have less than theirs.
 _SLACK = 2
 
@@ -90,14 +100,7 @@ _PAGE = text(f"""
     left join ahead using (tenant_id, lane_id)
     left join senders s on s.tenant_id = lanes.tenant_id and s.id = lanes.lane_id
     left join usual on usual.channel = s.channel
-    where lanes.due_at <= now() and not exists (
-        select 1 from pauses p
-        where (p.queue is null or p.queue = :queue) and (p.tenant_id is null or p.tenant_id = lanes.tenant_id)
-    ) and not exists (
-        select 1 from closures k
-        where k.tenant_id = s.tenant_id and k.channel = s.channel
-            and (k.sender_id is null or k.sender_id = s.id) and (k.until is null or k.until > now())
-    )
+    where lanes.due_at <= now() and {FREE}
 ), free as (
     select
         lanes.*, lanes.rows - enqueued.rows as room, count(*) over (partition by tenant_id) as siblings

@@ -9,7 +9,7 @@ from sqlalchemy.types import Interval
 
 from shared.jobs import SENDS, TIMEOUTS
 from shared.store.database import AsyncConnection
-from shared.store.due import LANES
+from shared.store.due import FREE, LANES
 from shared.store.partitions import PARTITIONED
 
 OPEN_STATES = ("received", "processing", "parked")
@@ -43,14 +43,7 @@ _OVERDUE = text(f"""
     select lanes.tenant_id, lanes.lane_id, lanes.due_at
     from lanes
     left join senders s on s.tenant_id = lanes.tenant_id and s.id = lanes.lane_id
-    where lanes.due_at < now() - :age and not exists (
-        select 1 from pauses p
-        where (p.queue is null or p.queue = :queue) and (p.tenant_id is null or p.tenant_id = lanes.tenant_id)
-    ) and not exists (
-        select 1 from closures k
-        where k.tenant_id = s.tenant_id and k.channel = s.channel
-            and (k.sender_id is null or k.sender_id = s.id) and (k.until is null or k.until > now())
-    ) and not exists (
+    where lanes.due_at < now() - :age and {FREE} and not exists (
         select 1 from scheduled_actions x
         where x.kind = :kind and x.status = 'enqueued'
             and x.tenant_id = lanes.tenant_id and x.lane_id = lanes.lane_id

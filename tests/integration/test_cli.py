@@ -19,12 +19,7 @@ from shared.store.pages import Page
 from shared.store.pauses import Pause
 from tests.commands import audited, in_database, misused, outreach, refused
 
-
-@pytest.fixture(autouse=True)
-def environment(database_url: str, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    monkeypatch.setenv("REDIS_URL", valkey_url)
-    return monkeypatch
+pytestmark = pytest.mark.usefixtures("environment")
 
 
 def valid(token: str) -> bool:

@@ -21,11 +21,7 @@ from tests.operating import fail
 HELLO = graph(hello=send(to("done")))
 
 
-@pytest.fixture(autouse=True)
-def environment(database_url: str, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    monkeypatch.setenv("REDIS_URL", valkey_url)
-    return monkeypatch
+pytestmark = pytest.mark.usefixtures("environment")
 
 
 def pages(*arguments: str) -> list[Any]:

@@ -15,13 +15,7 @@ from shared.store.pages import Page
 from tests.commands import audited, in_database, misused, outreach, read, refused
 from tests.journeys import TIMEOUTS
 
-
-@pytest.fixture(autouse=True)
-def environment(database_url: str, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    monkeypatch.setenv("REDIS_URL", valkey_url)
-    monkeypatch.setenv("OUTREACH_ACTOR", "ana")
-    return monkeypatch
+pytestmark = pytest.mark.usefixtures("environment")
 
 
 def a_sender(tenant_id: UUID, channel: str = "email") -> UUID:

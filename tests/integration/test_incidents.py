@@ -18,12 +18,7 @@ from tests.sending import Answer, Scene, connect_world, scene, status
 HELLO = graph(hello=send(to("done")))
 
 
-@pytest.fixture(autouse=True)
-def environment(database_url: str, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    monkeypatch.setenv("REDIS_URL", valkey_url)
-    monkeypatch.setenv("OUTREACH_ACTOR", "ana")
-    return monkeypatch
+pytestmark = pytest.mark.usefixtures("environment")
 
 
 class Always(deque[Answer]):

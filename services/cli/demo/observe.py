@@ -58,13 +58,13 @@ class Observer:
 
     async def jobs(self) -> Counts:
         """Jobs of all queues by state, now."""
-        total: Counter[str] = Counter()
+        found: list[Counts] = []
         for queue in self._queues:
             for partition in range(queue.partitions):
                 measures = await queue.measure(partition)
                 self._note(queue.name, partition, measures.refusals)
-                total.update({state: getattr(measures.counts, state) for state in Counts.__slots__})
-        return Counts(**total)
+                found.append(measures.counts)
+        return Counts.total(found)
 
     async def glance(self) -> Glance:
         """How things stand now."""

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from services.gateway.api.shapes import Connection, Id, Shape, TenantId
 from services.gateway.callers import SCOPE
+from shared.limits.config import MAX_LIMIT
 from shared.providers.base import Channel
 from shared.store import limit_overrides, senders
 from shared.store.api_keys import Scope
@@ -16,7 +17,7 @@ from shared.store.database import AsyncConnection
 
 _ADMIN = {SCOPE: Scope.ADMIN}
 
-Limit = Annotated[int, Field(ge=0, le=1_000_000_000)]
+Limit = Annotated[int, Field(ge=0, le=MAX_LIMIT)]
 
 
 class Limits(Shape):
