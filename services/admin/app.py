@@ -9,9 +9,11 @@ from functools import partial
 from redis.asyncio import Redis
 
 from services.admin import users
+from services.admin.acting import Acting
 from services.admin.browsing import Browsing
+from services.admin.cookies import Cookies
 from services.admin.guard import Rules
-from services.admin.http import application
+from services.admin.http import Parts, application
 from services.admin.login import Door
 from services.admin.overview import Watches
 from services.admin.queues import Looker
@@ -19,6 +21,7 @@ from services.admin.sessions import Sessions
 from services.admin.settings import AdminSettings
 from services.admin.throttle import Throttle
 from services.admin.watch import Watch
+from shared.campaigns.transitions import Transitions
 from shared.listener import Listener
 from shared.metrics import Metrics
 from shared.process import App
@@ -71,9 +74,12 @@ def assemble(settings: AdminSettings) -> Admin:
     listener = Listener(
         application(
             Rules(sessions, settings.read_timeout, open_here=not known),
-            Door(known, sessions, Throttle(), lasts, settings.secure_cookies),
-            watches,
-            Browsing(looker.queues),
+            Parts(
+                Door(known, sessions, Throttle(), lasts, Cookies(settings.secure_cookies)),
+                watches,
+                Browsing(looker.queues),
+                Acting(database, looker.named, Transitions(settings.timeouts)),
+            ),
         ),
         (settings.host, settings.port),
         settings.connections,

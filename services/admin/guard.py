@@ -12,12 +12,10 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from services.admin import forms
+from services.admin.cookies import SESSION, VISIT
 from services.admin.forms import Form, Refused
 from services.admin.sessions import Session, Sessions
 from services.admin.users import Role
-
-SESSION, VISIT = "outreach_admin", "outreach_admin_visit"
-"""Cookies: of a login, and of a browser that has yet to log in."""
 
 LOGIN, LOGOUT, ASSETS = "/login", "/logout", "/assets/"
 

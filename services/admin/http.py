@@ -1,5 +1,7 @@
 """The HTTP application: the pages behind their guard."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -10,11 +12,14 @@ from litestar.params import FromPath
 from litestar.types import ASGIApp, ExceptionHandlersMap
 
 from services.admin import jobs, login
+from services.admin.acting import Acting
 from services.admin.browsing import Browsing
 from services.admin.guard import Guard, Rules
-from services.admin.login import Asked, Door, Rendering
+from services.admin.login import Door
 from services.admin.overview import Watches
 from services.admin.rendering import Asset, Pages, assets
+from services.admin.screen import Asked, Screen, Screening
+from shared.errors import Conflict, NotFound, OutOfRange, OutreachError
 from shared.loop import AWAY
 
 log = structlog.get_logger()
@@ -26,15 +31,15 @@ Files = NamedDependency[dict[str, Asset]]
 
 
 @get("/", media_type=MediaType.HTML)
-async def overview(request: Asked, watches: Looking, pages: Rendering) -> str:
+async def overview(watches: Looking, screen: Screening) -> Response[str]:
     """The overview."""
-    return pages.page("overview", session=request.scope["state"]["session"], seen=watches.overview())
+    return screen.page("overview", seen=watches.overview())
 
 
 @get("/live", media_type=MediaType.HTML)
-async def live(watches: Looking, pages: Rendering) -> str:
+async def live(watches: Looking, screen: Screening) -> str:
     """The part of the overview that changes."""
-    return pages.page("live", seen=watches.overview())
+    return screen.part("live", seen=watches.overview())
 
 
 @get("/assets/{name:str}")
@@ -47,15 +52,39 @@ async def asset(name: FromPath[str], files: Files) -> Response[bytes]:
     return Response(found.body, media_type=found.media_type, headers=headers)
 
 
-def application(rules: Rules, door: Door, watches: Watches, browsing: Browsing) -> ASGIApp:
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the pages are made from."""
+
+    door: Door
+    watches: Watches
+    browsing: Browsing
+    acting: Acting
+
+
+def application(rules: Rules, parts: Parts) -> ASGIApp:
     """Everything that answers on the pages' port."""
     files = assets()
     pages = Pages(files)
-    given = {"door": door, "watches": watches, "browsing": browsing, "pages": pages, "files": files}
+    given = {
+        "door": parts.door,
+        "watches": parts.watches,
+        "browsing": parts.browsing,
+        "acting": parts.acting,
+        "pages": pages,
+        "files": files,
+    }
+
+    def screen(request: Asked) -> Screen:
+        return Screen(request, pages, parts.door.cookies)
+
     framework = Litestar(
         route_handlers=[overview, live, asset, *login.ROUTES, *jobs.ROUTES],
-        dependencies={name: _given(value) for name, value in given.items()},
-        exception_handlers=_problems(pages),
+        dependencies={
+            **{name: _given(value) for name, value in given.items()},
+            "screen": Provide(screen, sync_to_thread=False),
+        },
+        exception_handlers=_problems(pages, screen),
         openapi_config=None,
         logging_config=None,
     )
@@ -66,13 +95,18 @@ def _given(value: object) -> Provide:
     return Provide(lambda: value, sync_to_thread=False)
 
 
-def _problems(pages: Pages) -> ExceptionHandlersMap:
+def _problems(pages: Pages, screen: Callable[[Asked], Screen]) -> ExceptionHandlersMap:
     def page(status: int, message: str) -> Response[bytes]:
         return Response(pages.problem(status, message), status_code=status, media_type=MediaType.HTML)
 
     def refused(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
         known = {404: "There is no such page.", 405: "This page takes no such request."}
         return page(error.status_code, known.get(error.status_code, "This request cannot be done as it is."))
+
+    def cannot(request: Asked, error: OutreachError) -> Response[Any]:
+        if screen(request).form:
+            return screen(request).done(str(error))
+        return page(404 if isinstance(error, NotFound) else 409, str(error))
 
     def away(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
         log.warning("page.away", error=type(error).__name__)
@@ -82,4 +116,5 @@ def _problems(pages: Pages) -> ExceptionHandlersMap:
         log.error("page.failed", exc_info=error)
         return page(500, "This page failed; the log of the admin service says how.")
 
-    return {HTTPException: refused, Exception: bug, **dict.fromkeys(AWAY, away)}
+    ours: ExceptionHandlersMap = dict.fromkeys((Conflict, NotFound, OutOfRange), cannot)
+    return {HTTPException: refused, Exception: bug, **ours, **dict.fromkeys(AWAY, away)}

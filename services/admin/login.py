@@ -3,15 +3,15 @@
 import math
 import secrets
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
-from litestar import MediaType, Request, Response, get, post
-from litestar.datastructures import Cookie
+from litestar import MediaType, Response, get, post
 from litestar.di import NamedDependency
 
-from services.admin.guard import LOGIN, LOGOUT, SESSION, VISIT
+from services.admin.cookies import SESSION, VISIT, Cookies
+from services.admin.guard import LOGIN, LOGOUT
 from services.admin.rendering import Pages
+from services.admin.screen import Asked
 from services.admin.sessions import Sessions
 from services.admin.throttle import Throttle
 from services.admin.users import Users
@@ -29,16 +29,11 @@ class Door:
     sessions: Sessions
     throttle: Throttle
     lasts_seconds: int
-    secure: bool
-
-    def cookie(self, name: str, value: str, seconds: int) -> Cookie:
-        """A cookie for these pages alone, that no script reads and no other site's form brings along."""
-        return Cookie(name, "/", value, max_age=seconds, httponly=True, secure=self.secure, samesite="strict")
+    cookies: Cookies
 
 
 Entrance = NamedDependency[Door]
 Rendering = NamedDependency[Pages]
-Asked = Request[Any, Any, Any]
 
 
 @get(LOGIN, media_type=MediaType.HTML)
@@ -70,7 +65,7 @@ async def log_in(request: Asked, door: Entrance, pages: Rendering) -> Response[s
     door.throttle.succeeded(*keys)
     log.info("login.accepted", user=user.name)
     answer = _gone_to("/")
-    answer.set_cookie(door.cookie(SESSION, door.sessions.begin(user), door.lasts_seconds))
+    answer.set_cookie(door.cookies.make(SESSION, door.sessions.begin(user), door.lasts_seconds))
     return answer
 
 
@@ -78,7 +73,7 @@ async def log_in(request: Asked, door: Entrance, pages: Rendering) -> Response[s
 async def log_out(door: Entrance) -> Response[str]:
     """End the session in this browser."""
     answer = _gone_to(LOGIN)
-    answer.set_cookie(door.cookie(SESSION, "", 0))
+    answer.set_cookie(door.cookies.drop(SESSION))
     return answer
 
 
@@ -86,7 +81,7 @@ def _form(request: Asked, door: Door, pages: Pages, status: int, message: str) -
     visit = request.scope["state"]["cookies"].get(VISIT) or secrets.token_urlsafe(24)
     page = pages.page("login", session=None, csrf=visit, message=message)
     answer = Response(page, status_code=status, media_type=MediaType.HTML)
-    answer.set_cookie(door.cookie(VISIT, visit, door.lasts_seconds))
+    answer.set_cookie(door.cookies.make(VISIT, visit, door.lasts_seconds))
     return answer
 
 

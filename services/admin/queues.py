@@ -52,6 +52,11 @@ class Looker:
         return cls([Queue(redis, spec, **place) for spec in QUEUES.values()])
 
     @property
+    def named(self) -> dict[str, Queue]:
+        """The queues by name."""
+        return {queue.name: queue for queue in self.queues}
+
+    @property
     def places(self) -> int:
         """How many partitions a look visits."""
         return sum(queue.partitions for queue in self.queues)

@@ -9,6 +9,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from services.admin import words
 from services.admin.charts import HEIGHT, WIDTH
 
+PLACES = (("/", "Overview"),)
+"""The pages that every page leads to."""
+
 _TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 
 
@@ -52,6 +55,8 @@ class Pages:
         }
         self._environment.globals |= {
             "asset": {name: f"/assets/{name}?v={asset.version}" for name, asset in files.items()},
+            "places": PLACES,
+            "said": "",
             "chart_width": WIDTH,
             "chart_height": HEIGHT,
         }

@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from shared.settings import Part, PublicSettings, ServiceSettings
+from shared.settings import Part, PublicSettings, ServiceSettings, TimeoutSettings
 
 
 class AccountSettings(Part):
@@ -45,6 +45,7 @@ class AdminSettings(ServiceSettings):
 
     accounts: AccountSettings = Field(default_factory=AccountSettings)
     public: PublicSettings = Field(default_factory=PublicSettings)
+    timeouts: TimeoutSettings = Field(default_factory=TimeoutSettings)
 
     @model_validator(mode="after")
     def _somebody_may(self) -> Self:
