@@ -74,7 +74,7 @@ async def whole(redis: Redis, tag: str, now: int) -> Whole:
 
 
 def differences(books: Books, found: Whole, now: int) -> list[str]:
-    """Where lanes, caps and windows are not as the model says."""
+    """Where lanes, caps and windows are not as the model says. Entries that are gone the books then drop."""
     return [*_lanes(books, found), *_caps(books, found, now), *_windows(books, found, now)]
 
 
@@ -113,12 +113,13 @@ def _lanes(books: Books, found: Whole) -> Iterator[str]:
     for lane in LANES:
         waiting = 0
         for priority in _PRIORITIES:
-            line, entries = books.lines[lane, priority], found.lines[lane, priority]
-            mine = list(dict.fromkeys(entry for entry in entries if entry in line))
-            loose = books.loose.intersection(line)
+            known, entries = books.entries[lane, priority], found.lines[lane, priority]
             waiting += len(entries)
-            if mine != line and not (loose and sorted(mine) == sorted(line)):
-                yield f"{lane}, priority {priority}, is {entries}, not {line}"
+            if known[len(known) - len(entries) :] != entries:
+                yield f"{lane}, priority {priority}, is {entries}, not an end of {known}"
+        if books.line(lane, found.lines) != books.line(lane):
+            yield f"{lane} is {books.line(lane, found.lines)}, not {books.line(lane)}"
+        books.entries.update({(lane, priority): found.lines[lane, priority] for priority in _PRIORITIES})
         tenant = lane.partition("/")[0]
         places = found.rings[tenant].count(lane) + ("L" + lane in found.parked)
         places += sum(

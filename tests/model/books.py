@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from shared.jobs import JobState
 from shared.queue.types import ClaimedJob, SubjectConfig, Window
+from tests.model.windows import Charged, Log
 
 NEWEST_VERSION = 1
 DAY_MS = 86_400_000
@@ -40,90 +41,6 @@ class Job:
         return self.lane.partition("/")[0]
 
 
-@dataclass
-class Charged:
-    """A charge in one window: whose, and what was not given back."""
-
-    at: int
-    kept: int
-    claimed: ClaimedJob
-
-
-@dataclass
-class Log:
-    """One window of one subject: every charge under it, and the bins that they are counted in.
-
-    recent: first time, last time and cost of charges that are in no bin yet.
-    """
-
-    length: int
-    limit: int
-    charges: list[Charged] = field(default_factory=list)
-    bins: list[tuple[int, int]] = field(default_factory=list)
-    start: int = 0
-    recent: tuple[int, int, int] | None = None
-    limits: list[tuple[int, int]] = field(default_factory=list)
-    dormant: bool = False
-
-    def alive(self, now: int) -> list[tuple[int, int]]:
-        return [(last, cost) for last, cost in self.bins if last + self.length > now]
-
-    def used(self, now: int) -> int:
-        recent = [self.recent[1:]] if self.recent else []
-        return sum(cost for last, cost in self.bins + recent if last + self.length > now)
-
-    def count(self, first: int, last: int, cost: int) -> None:
-        """Charges join the open bin for a 64th of the window, else open one."""
-        if self.bins and last - self.start < self.length / 64:
-            before, counted = self.bins.pop()
-            self.bins.append((max(before, last), counted + cost))
-        else:
-            self.bins.append((last, cost))
-            self.start = first
-
-    def charge(self, at: int, cost: int) -> None:
-        first, _, counted = self.recent or (at, at, 0)
-        self.recent = first, at, counted + cost
-
-    def fold(self, now: int) -> None:
-        """What was charged recently joins the bins that still count."""
-        self.bins = self.alive(now)
-        if self.recent and self.recent[1] + self.length > now:
-            self.count(*self.recent)
-        self.recent = None
-
-    def forget(self) -> None:
-        """Redis knows of no charge."""
-        self.bins, self.start, self.recent = [], 0, None
-
-    def give_back(self, claimed: ClaimedJob, now: int) -> None:
-        """Out of the oldest bins, if the window knew of the charge and is longer than its age."""
-        self.fold(now)
-        mine = [each for each in self.charges if each.claimed is claimed]
-        if not mine or self.length <= now - claimed.claimed_ms:
-            return
-        mine[0].kept, left = 0, claimed.cost
-        while left and self.bins:
-            last, counted = self.bins.pop(0)
-            if counted > left:
-                self.bins.insert(0, (last, counted - left))
-            left -= min(left, counted)
-
-    def over(self, now: int) -> list[str]:
-        """Rolling windows that end with one of the latest charges, and hold more than was ever allowed."""
-        found = []
-        for end in {each.at for each in self.charges if each.at > now - self.length}:
-            begin = end - self.length
-            bound = max(
-                [limit for at, limit in self.limits if at <= begin][-1:]
-                + [limit for at, limit in self.limits if at > begin]
-            )
-            used = sum(each.kept for each in self.charges if begin < each.at <= end)
-            if used > bound:
-                found.append(f"{used} in {self.length} ms, over {bound}")
-        return found
-
-
 def subjects_of(lane: str) -> list[str]:
     parts = lane.split("/")
     return [parts[0], "/".join(parts[:2]), lane] if len(parts) == 3 else [lane]
@@ -137,7 +54,7 @@ class Books:
 
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
-        self.lines: dict[tuple[str, int], list[str]] = defaultdict(list)
+        self.entries: dict[tuple[str, int], list[str]] = defaultdict(list)
         self.completed: list[str] = []
         self.failed: list[str] = []
         self.remembered: dict[str, tuple[bytes, int]] = {}
@@ -148,7 +65,6 @@ class Books:
         self.outside: dict[str, dict[str, int]] = defaultdict(dict)
         self.tags: dict[str, float] = {}
         self.vtime = 0.0
-        self.loose: set[str] = set()
         self.paused = False
         self.epoch = 0
         self.opening = False
@@ -160,16 +76,24 @@ class Books:
     def ids(self, state: JobState) -> list[str]:
         return [job.id for job in self.jobs.values() if job.state is state]
 
-    def line(self, lane: str) -> list[str]:
-        return [job_id for priority in range(4) for job_id in self.lines[lane, priority]]
+    def line(self, lane: str, entries: dict[tuple[str, int], list[str]] | None = None) -> list[str]:
+        """Who waits in a lane, in order: a job's first entry counts, all others are stale."""
+        found = self.entries if entries is None else entries
+        return [
+            job_id
+            for priority in range(4)
+            for job_id in dict.fromkeys(found[lane, priority])
+            if self.is_at(job_id, lane, priority)
+        ]
+
+    def is_at(self, job_id: str, lane: str, priority: int) -> bool:
+        job = self.jobs.get(job_id)
+        return job is not None and (job.state, job.lane, job.priority) == (JobState.WAITING, lane, priority)
 
     def waits(self, job: Job, *, head: bool = False) -> None:
         job.state, job.claimed = JobState.WAITING, None
-        line = self.lines[job.lane, job.priority]
-        line.insert(0, job.id) if head else line.append(job.id)
-
-    def leaves_line(self, job: Job) -> None:
-        self.lines[job.lane, job.priority].remove(job.id)
+        entries = self.entries[job.lane, job.priority]
+        entries.insert(0, job.id) if head else entries.append(job.id)
 
     def forget(self, job_id: str) -> None:
         del self.jobs[job_id]

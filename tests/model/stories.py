@@ -1,0 +1,99 @@
+"""Rules: what takes several steps, and would seldom come about by chance."""
+
+from dataclasses import replace
+
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
+
+from shared.queue.types import SubjectConfig, Verdict
+from tests.model.books import DAY_MS, subjects_of
+from tests.model.coverage import saw
+from tests.model.drafts import LEASE, VERDICTS, Draft, configs, drafts, rarely
+from tests.model.opening import Opening
+from tests.model.operating import Operating
+from tests.model.producing import Producing
+from tests.model.settling import Settling
+
+
+class Stories(Producing, Settling, Operating, Opening):
+    """One thing after another."""
+
+    @rule(slots=st.integers(1, 6), drafts=st.lists(drafts, min_size=3, max_size=6, unique_by=lambda d: d.id))
+    def busy(self, slots: int, drafts: list[Draft]) -> None:
+        """Jobs come and are claimed at once, on every partition."""
+        self.enqueue(drafts)
+        for partition in range(self.partitions):
+            self.claim(partition, slots)
+
+    @rule(draft=drafts)
+    def hurry(self, draft: Draft) -> None:
+        """An operator does not wait for a delayed job's time."""
+        self.enqueue([replace(draft, delay=40_000)])
+        partition, _ = self.at(draft.lane)
+        self.promoted(partition, [draft.id])
+
+    @rule(draft=drafts, other=st.booleans(), data=st.data())
+    def come_again(self, draft: Draft, other: bool, data: st.DataObject) -> None:
+        """A producer sends what it sent before, or something else under the same id, when the job is gone."""
+        _, books = self.at(draft.lane)
+        gone = sorted(books.remembered.keys() - {job_id for each in self.books for job_id in each.jobs})
+        if gone:
+            job_id = data.draw(st.sampled_from(gone))
+            payload, _ = books.remembered[job_id]
+            self.enqueue([replace(draft, id=job_id, payload=b"[]" if other else payload)])
+
+    @rule(partition=st.integers(0, 2), slots=st.integers(1, 3), verdict=st.sampled_from(VERDICTS))
+    def outlive_an_opening(self, partition: int, slots: int, verdict: Verdict) -> None:
+        """A worker settles what it claimed before its partition was opened anew."""
+        partition %= self.partitions
+        self.claim(partition, slots)
+        held = [job.claimed for job in self.books[partition].jobs.values() if job.claimed is not None][:2]
+        self.open_anew(partition)
+        self.end(partition, held, [verdict] * 2, None, 0, close=False)
+
+    @rule(partition=st.integers(0, 2), slots=st.integers(1, 4))
+    def stall(self, partition: int, slots: int) -> None:
+        """A worker dies with its jobs."""
+        self.claim(partition, slots)
+        self.now += LEASE + 1_000
+        self.reap(partition)
+
+    @rule(partition=st.integers(0, 2), slots=st.integers(1, 3))
+    def fail_and_retry(self, partition: int, slots: int) -> None:
+        """An operator sees jobs fail, and lets them run again."""
+        self.work(partition, slots, Verdict.FAILED, 0, None)
+        partition %= self.partitions
+        self.retried(partition, self.books[partition].failed[:2], True)
+
+    @rule(partition=st.integers(0, 2), slots=st.integers(1, 3))
+    def pause_at_work(self, partition: int, slots: int) -> None:
+        """What runs when a queue is paused ends, and is followed by nothing."""
+        partition %= self.partitions
+        books = self.books[partition]
+        self.claim(partition, slots)
+        self.run(self.queue.pause(partition))
+        books.paused = True
+        saw("pause", "queue")
+        held = [job.claimed for job in books.jobs.values() if job.claimed is not None][:2]
+        self.end(partition, held, [Verdict.COMPLETED] * 2, None, slots, close=False)
+        self.run(self.queue.resume(partition))
+        books.paused = False
+        saw("resume", "queue")
+
+    @rule(draft=drafts, rarely=rarely)
+    def wait_a_day_for_a_newer_worker(self, draft: Draft, rarely: bool) -> None:
+        if rarely:
+            self.enqueue([replace(draft, version=2, delay=0)])
+            partition, _ = self.at(draft.lane)
+            self.claim(partition, 6)
+            self.now += DAY_MS
+            self.claim(partition, 6)
+
+    @rule(config=configs, draft=drafts, slots=st.integers(1, 3))
+    def change_limits_at_work(self, config: SubjectConfig, draft: Draft, slots: int) -> None:
+        """What is in force changes between two claims of one moment."""
+        self.enqueue([draft])
+        partition, _ = self.at(draft.lane)
+        self.claim(partition, slots)
+        self.configure(replace(config, subject=subjects_of(draft.lane)[-1], paused=False), 0, True)
+        self.claim(partition, slots)
