@@ -52,6 +52,16 @@ def _check_bounds(job: NewJob) -> None:
             raise InvalidJob(f"The job's {name} is {value}: it must be between {low} and {high}.")
 
 
+def check_bounds(name: str, value: int, highest: int) -> None:
+    """Let a number from 0 to the highest pass.
+
+    Raises:
+        InvalidJob: it is out of bounds.
+    """
+    if not 0 <= value <= highest:
+        raise InvalidJob(f"The job's {name} is {value}: it must be between 0 and {highest}.")
+
+
 @lru_cache(maxsize=4096)  # lanes come again and again; an error is not kept
 def check_lane(lane: str) -> None:
     """Let the lane pass.

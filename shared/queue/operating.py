@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from enum import StrEnum
 
+from shared.queue.checks import LAST_MS, PRIORITIES, check_bounds
 from shared.queue.engine import Engine
 
 _AT_ONCE = 100
@@ -16,12 +17,41 @@ class Removed(StrEnum):
     ABSENT = "absent"
 
 
+class Changed(StrEnum):
+    """What became of a change to a job; only waiting and delayed ones can be changed."""
+
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    ACTIVE = "active"
+    FINISHED = "finished"
+    ABSENT = "absent"
+
+
 class Operating(Engine):
-    """Promote, retry, remove, pause and resume."""
+    """Promote, reprioritise, reschedule, retry, remove, pause and resume."""
 
     async def promote(self, partition: int, ids: Sequence[str]) -> list[str]:
         """Let delayed jobs wait in their lanes now; the ids that were delayed."""
         return await self._in_batches("promote", partition, ids)
+
+    async def reprioritise(self, partition: int, ids: Sequence[str], priority: int) -> list[Changed]:
+        """Give jobs another priority (0 to 3, the lowest first); one that waits goes to the tail of its like.
+
+        Raises:
+            InvalidJob: there is no such priority.
+        """
+        check_bounds("priority", priority, PRIORITIES - 1)
+        words = await self._in_batches("reprioritise", partition, ids, priority=priority)
+        return [Changed(word) for word in words]
+
+    async def reschedule(self, partition: int, ids: Sequence[str], at_ms: int) -> list[Changed]:
+        """Let jobs wait for a time of the server's clock, in ms; those that waited in line are delayed then.
+
+        Raises:
+            InvalidJob: the time cannot be stored.
+        """
+        check_bounds("time", at_ms, LAST_MS)
+        return [Changed(word) for word in await self._in_batches("reschedule", partition, ids, at=at_ms)]
 
     async def retry(self, partition: int, ids: Sequence[str]) -> list[str]:
         """Let failed jobs wait again, with lane, priority and all attempts; the ids that had failed."""

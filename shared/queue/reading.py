@@ -32,7 +32,7 @@ class Reading(Standing):
         return (await self.measure(partition)).counts
 
     async def lane_counts(self, partition: int, lanes: Sequence[str]) -> list[int]:
-        """How many entries each lane's line has; removed jobs count until the line has passed them."""
+        """How many entries each lane's line has; jobs that left count until the line has passed them."""
         lengths: list[int] = []
         for at in range(0, len(lanes), _AT_ONCE):
             lengths += await self._run("lane_counts", partition, rest=lanes[at : at + _AT_ONCE])

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from shared.queue.operating import Removed
+from shared.errors import InvalidJob
+from shared.queue.operating import Changed, Removed
 from shared.queue.types import Enqueued, Settlement, SubjectConfig, Verdict, Window
 from tests.integration.queue_state import T0, Bench, bench, changed, job, limits
 
@@ -86,6 +87,93 @@ async def test_every_job_but_an_active_one_can_be_removed(valkey_url: str) -> No
         }
         words_after = await b.queue.enqueue([job("waiting"), job("completed")])
         assert words_after == [Enqueued.CREATED, Enqueued.DUPLICATE]
+
+
+STANDING = {"active": Changed.ACTIVE, "completed": Changed.FINISHED, "failed": Changed.FINISHED}
+
+
+async def test_a_reprioritised_job_waits_at_the_tail_of_its_new_like(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        await one_of_each(b)
+        await b.queue.enqueue([job("urgent", priority=0)])
+        before = await b.state()
+        words = dict(zip(EVERY, await b.queue.reprioritise(0, EVERY, 0), strict=True))
+        assert words == STANDING | {
+            "waiting": Changed.CHANGED,
+            "delayed": Changed.CHANGED,
+            "absent": Changed.ABSENT,
+        }
+        after = {
+            "waiting": ("a", 0, 1, b'{"job":"waiting"}'),
+            "delayed": ("b/email/s", 0, 1, b'{"job":"delayed"}'),
+        }
+        assert changed(before, await b.state()) == {
+            "jobs": before["jobs"] | after,
+            "lane:a:0": ["urgent", "waiting"],
+        }
+        assert await b.queue.reprioritise(0, ["waiting", "waiting"], 0) == [Changed.UNCHANGED] * 2
+        b.clock.forward(seconds=9)
+        got = (await b.queue.claim(0, 9)).jobs
+        assert {each.id: each.priority for each in got} == {"urgent": 0, "waiting": 0, "delayed": 0}
+        assert await b.queue.enqueue([job("waiting")]) == [Enqueued.DUPLICATE]
+        with pytest.raises(InvalidJob, match="priority is 4"):
+            await b.queue.reprioritise(0, ["waiting"], 4)
+
+
+async def test_a_job_that_changed_its_priority_and_changed_it_back_runs_once(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        await b.queue.enqueue([job("one"), job("two")])
+        for priority in (0, 1):
+            assert await b.queue.reprioritise(0, ["one"], priority) == [Changed.CHANGED]
+        assert [each.id for each in (await b.queue.claim(0, 9)).jobs] == ["one", "two"]
+        assert (await b.queue.claim(0, 9)).jobs == ()
+        assert [key for key in await b.state() if key.startswith(("lane:", "ring:"))] == []
+
+
+async def test_a_rescheduled_job_runs_at_its_new_time_and_not_before(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        await one_of_each(b)
+        before = await b.state()
+        words = dict(zip(EVERY, await b.queue.reschedule(0, EVERY, T0 + 5_000), strict=True))
+        assert words == STANDING | {
+            "waiting": Changed.CHANGED,
+            "delayed": Changed.CHANGED,
+            "absent": Changed.ABSENT,
+        }
+        assert changed(before, await b.state()) == {
+            "delayed": {"waiting": T0 + 5_000, "delayed": T0 + 5_000},
+            "state": before["state"] | {"waiting": ("d", 0, 0, 0, 0, 0, "")},
+        }
+        assert (await b.queue.measure(0)).oldest_ms is None  # what the line still says of it is no job there
+        claimed = await b.queue.claim(0, 9)
+        assert (claimed.jobs, claimed.wake_ms) == ((), T0 + 5_000)
+        b.clock.forward(seconds=5)
+        assert {each.id for each in (await b.queue.claim(0, 9)).jobs} == {"waiting", "delayed"}
+        with pytest.raises(InvalidJob, match="time is -1"):
+            await b.queue.reschedule(0, ["waiting"], -1)
+
+
+@pytest.mark.parametrize("change", ["reprioritise", "reschedule"])
+async def test_a_lane_that_waits_for_the_room_of_a_dear_job_goes_on_when_that_job_steps_aside(
+    valkey_url: str, change: str
+) -> None:
+    async with bench(valkey_url) as b:
+        await b.queue.configure(0, [limits("a", (60, 3))])
+        await b.queue.enqueue([job("first"), job("dear", cost=3), job("cheap")])
+        assert [each.id for each in (await b.queue.claim(0, 9)).jobs] == ["first"]
+        if change == "reprioritise":
+            await b.queue.reprioritise(0, ["dear"], 3)
+        else:
+            await b.queue.reschedule(0, ["dear"], T0 + 90_000)
+        assert [each.id for each in (await b.queue.claim(0, 9)).jobs] == ["cheap"]
+
+
+async def test_a_job_that_is_rescheduled_to_be_next_wakes_who_waits(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        await b.queue.enqueue([job("one", delay=timedelta(days=1))])
+        assert await b.queue.wait([0]) == 0
+        await b.queue.reschedule(0, ["one"], T0)
+        assert await b.queue.wait([0]) == 0
 
 
 async def test_a_configuration_replaces_what_was_and_the_ordinary_one_leaves_nothing(valkey_url: str) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from shared.jobs import JobState
-from shared.queue.operating import Removed
+from shared.queue.operating import Changed, Removed
 from shared.queue.types import SubjectConfig
 from tests.model.books import TENANTS, Books, Job
 from tests.model.coverage import saw
@@ -37,6 +37,55 @@ class Operating(Ground):
         assert self.run(self.queue.promote(partition, chosen)) == delayed
         for job_id in delayed:
             books.waits(books.jobs[job_id])
+
+    @rule(partition=st.integers(0, 2), priority=st.integers(0, 3), data=st.data())
+    def reprioritise(self, partition: int, priority: int, data: st.DataObject) -> None:
+        partition %= self.partitions
+        self.reprioritised(partition, self.some(data, list(self.books[partition].jobs)), priority)
+
+    def reprioritised(self, partition: int, chosen: list[str], priority: int) -> None:
+        books = self.books[partition]
+        self.server_now(partition)
+        words = self.run(self.queue.reprioritise(partition, chosen, priority))
+        for job_id, word in zip(chosen, words, strict=True):
+            saw("reprioritise", word)
+            job = self.changeable(books, job_id, word)
+            if job is not None and job.priority == priority:
+                assert word is Changed.UNCHANGED
+            elif job is not None:
+                assert word is Changed.CHANGED
+                job.priority = priority
+                if job.state is JobState.WAITING:
+                    books.waits(job)
+
+    @rule(partition=st.integers(0, 2), ms=st.sampled_from([-1_000, 0, 3_000, 40_000]), data=st.data())
+    def reschedule(self, partition: int, ms: int, data: st.DataObject) -> None:
+        partition %= self.partitions
+        self.rescheduled(partition, self.some(data, list(self.books[partition].jobs)), ms)
+
+    def rescheduled(self, partition: int, chosen: list[str], ms: int) -> None:
+        books = self.books[partition]
+        at = self.server_now(partition) + ms
+        words = self.run(self.queue.reschedule(partition, chosen, at))
+        for job_id, word in zip(chosen, words, strict=True):
+            job = self.changeable(books, job_id, word)
+            saw("reschedule", f"{job.state} {word}" if job is not None else word)
+            if job is not None:
+                assert word is Changed.CHANGED
+                job.state, job.due_ms = JobState.DELAYED, at
+
+    def changeable(self, books: Books, job_id: str, word: Changed) -> Job | None:
+        """The job, if it waits or is delayed; else the word must say why nothing was done to it."""
+        job = books.jobs.get(job_id)
+        if job is None:
+            assert word is Changed.ABSENT
+        elif job.state is JobState.ACTIVE:
+            assert word is Changed.ACTIVE
+        elif job.state in (JobState.COMPLETED, JobState.FAILED):
+            assert word is Changed.FINISHED
+        else:
+            return job
+        return None
 
     @rule(partition=st.integers(0, 2), by_age=st.booleans(), data=st.data())
     def retry(self, partition: int, by_age: bool, data: st.DataObject) -> None:

@@ -32,6 +32,18 @@ class Stories(Producing, Settling, Operating, Opening):
         partition, _ = self.at(draft.lane)
         self.promoted(partition, [draft.id])
 
+    @rule(draft=drafts, priority=st.integers(0, 3), slots=st.integers(1, 3))
+    def change_ones_mind(self, draft: Draft, priority: int, slots: int) -> None:
+        """A job goes back to a list that still has an old entry of it, and is claimed by that one."""
+        self.enqueue([replace(draft, delay=0)])
+        partition, books = self.at(draft.lane)
+        if draft.id in books.jobs:
+            first = books.jobs[draft.id].priority
+            self.reprioritised(partition, [draft.id], priority)
+            self.rescheduled(partition, [draft.id], 0)
+            self.reprioritised(partition, [draft.id], first)
+            self.claim(partition, slots)
+
     @rule(draft=drafts, other=st.booleans(), data=st.data())
     def come_again(self, draft: Draft, other: bool, data: st.DataObject) -> None:
         """A producer sends what it sent before, or something else under the same id, when the job is gone."""

@@ -16,7 +16,7 @@ _STEPS = 20_000
 
 @dataclass(frozen=True)
 class Fault:
-    """One change of one file, and what it would do to users."""
+    """One change of one file, of a part or else of a script, and what it would do to users."""
 
     room: str
     part: str
@@ -61,13 +61,23 @@ FAULTS = (
     Fault("queue", "serve", "got / turn.weight", "got", "weights weigh nothing"),
     Fault("queue", "relieve", "kind .. name", "'L' .. name", "room for a tenant wakes none of its senders"),
     Fault("queue", "unpark", "lanes[#lanes + 1] = lane", "lanes[1] = lane", "parked lanes are lost"),
+    Fault("queue", "reprioritise", "sub(raws[n], 10)", "sub(raws[n], 11)", "a changed job is garbled"),
+    Fault("queue", "reprioritise", "{id = id, lane = lane, priority = wanted}", "nil", "its job never runs"),
+    Fault("queue", "reschedule", "pack_state('d', attempt,", "pack_state('d', 0,", "attempts are forgotten"),
     Fault("redis", "clock", "math.max(now, last)", "now", "time runs backwards"),
 )
 
 
+def source(fault: Fault) -> str:
+    try:
+        return part(fault.room, fault.part)
+    except FileNotFoundError:
+        return load(fault.room, fault.part).body
+
+
 @pytest.fixture
 def planted(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    healthy = part(fault.room, fault.part)
+    healthy = source(fault)
     assert fault.right in healthy, "the file has changed: plant the fault where the line is now"
     sick = healthy.replace(fault.right, fault.wrong, 1)
 

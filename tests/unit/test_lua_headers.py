@@ -65,7 +65,9 @@ def test_a_header_lists_every_slot_the_body_uses(room: str, name: str) -> None:
         listed, rest = slots(sections.get(table, []))
         used = {int(number) for number in re.findall(rf"{table}\[(\d+)\]", body)}
         assert listed == used, f"{table} of {name}"
-        assert rest == bool(re.search(rf"{table}\[[a-z]|\({table}\)|#{table}\b", body)), f"{table} of {name}"
+        assert rest == bool(re.search(rf"{table}\[[a-z]|\({table}[,)]|#{table}\b", body)), (
+            f"{table} of {name}"
+        )
 
 
 @pytest.mark.parametrize(("room", "name"), SCRIPTS)

@@ -6,7 +6,7 @@ KEYS
 ARGV
   1+            lanes
 RETURNS
-  {count, ...}  entries of all priorities, those of removed jobs among them
+  {count, ...}  entries of all priorities, those of jobs that left among them
 DERIVED
   lane
 ]]

@@ -8,11 +8,12 @@ RETURNS
   {delayed, waiting, active, completed, failed, parked, oldest, {scope, times, ...}}
     oldest, ms: when the longest waiting of the 20 tenants next in line was enqueued, or ''
 DERIVED
-  jobs lane ring ready parked refused delayed active completed failed
+  jobs state lane ring ready parked refused delayed active completed failed
 ]]
 -- @include redis/locals
 -- @include queue/keys
 -- @include queue/record
+-- @include queue/state
 -- @include queue/lane_lists
 local delayed, active = redis.call('ZCARD', K.delayed), redis.call('ZCARD', K.active)
 local completed, failed = redis.call('LLEN', K.completed), redis.call('ZCARD', K.failed)
@@ -23,7 +24,7 @@ for _, tenant in ipairs(redis.call('ZRANGE', K.ready, 0, 19)) do
   for _, list in ipairs(lane and {lane_lists(lane)} or {}) do
     local id = redis.call('LINDEX', list, 0)
     local raw = id and redis.call('HGET', K.jobs, id)
-    if raw then
+    if raw and state(redis.call('HGET', K.state, id)) == 'w' then
       oldest = math.min(oldest, (select(7, record(raw))))
     end
   end
