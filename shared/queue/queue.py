@@ -12,6 +12,7 @@ from shared.coalesce import Coalescer
 from shared.idempotency.digest import digests
 from shared.jobs import ENVELOPE_VERSION, JobState, QueueSpec
 from shared.queue.checks import check
+from shared.queue.clearing import Clearing
 from shared.queue.codec import milliseconds, pack_record, pack_settlement, unpack_record
 from shared.queue.opening import Opening
 from shared.queue.operating import Operating
@@ -40,7 +41,7 @@ _ENQUEUED = {word.encode(): word for word in Enqueued}
 _SETTLED = {word.encode(): word for word in Settled}
 
 
-class Queue(Operating, Opening, Reading, Waiting):
+class Queue(Operating, Clearing, Opening, Reading, Waiting):
     """A queue of jobs in Redis. Every method is one script, or one script per 50 or 100 jobs.
 
     Needs a client of `shared.redis.client.connect` with a connection of its own; `beside` is a second one,

@@ -66,9 +66,16 @@ async def act_of_every_kind(b: Bench) -> None:
     await queue.enqueue([job(f"more-{n}", LANE) for n in range(100)])
     await queue.reprioritise(0, [f"more-{n}" for n in range(50)], 2)
     await queue.reschedule(0, [f"more-{n}" for n in range(50, 100)], b.clock.now + 5_000)
+    for state in (JobState.COMPLETED, JobState.FAILED):
+        await queue.clean(0, state, timedelta(0), 50)
+    await queue.drain(0, delayed=True)
     await queue.remove(0, names)
+    await queue.pause(0)
+    for _ in range(5):
+        await queue.obliterate(0, force=True)
     await queue.pause(0, "a")
     await queue.resume(0, "a")
+    await queue.resume(0)
     await queue.configure(0, [limits("*/email", (60, 1))])
     await queue.measure(0)
     await queue.lane_counts(0, [LANE])

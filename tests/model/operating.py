@@ -9,12 +9,12 @@ from shared.jobs import JobState
 from shared.queue.operating import Changed, Removed
 from shared.queue.types import SubjectConfig
 from tests.model.books import TENANTS, Books, Job
+from tests.model.clearing import Clearing
 from tests.model.coverage import saw
 from tests.model.drafts import IDS, configs
-from tests.model.ground import Ground
 
 
-class Operating(Ground):
+class Operating(Clearing):
     """Operators at work."""
 
     def some(self, data: st.DataObject, likely: list[str]) -> list[str]:
@@ -125,12 +125,6 @@ class Operating(Ground):
             else:
                 assert word is Removed.REMOVED
                 self.removed(books, job)
-
-    def removed(self, books: Books, job: Job) -> None:
-        for kept in (books.completed, books.failed):
-            if job.id in kept:
-                kept.remove(job.id)
-        books.forget(job.id)
 
     @rule(config=configs, closed=st.sampled_from([0, 0, 0, 12_000]), often=st.booleans())
     def configure(self, config: SubjectConfig, closed: int, often: bool) -> None:

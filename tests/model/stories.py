@@ -5,6 +5,7 @@ from dataclasses import replace
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
+from shared.jobs import JobState
 from shared.queue.types import SubjectConfig, Verdict
 from tests.model.books import DAY_MS, subjects_of
 from tests.model.coverage import saw
@@ -76,6 +77,12 @@ class Stories(Producing, Settling, Operating, Opening):
         self.work(partition, slots, Verdict.FAILED, 0, None)
         partition %= self.partitions
         self.retried(partition, self.books[partition].failed[:2], True)
+
+    @rule(partition=st.integers(0, 2), failed=st.booleans(), limit=st.integers(1, 3))
+    def finish_and_clean(self, partition: int, failed: bool, limit: int) -> None:
+        """An operator clears away what ended just now."""
+        self.work(partition, 4, Verdict.FAILED if failed else Verdict.COMPLETED, 0, None)
+        self.clean(partition, JobState.FAILED if failed else JobState.COMPLETED, 0, limit)
 
     @rule(partition=st.integers(0, 2), slots=st.integers(1, 3))
     def pause_at_work(self, partition: int, slots: int) -> None:

@@ -64,6 +64,10 @@ FAULTS = (
     Fault("queue", "reprioritise", "sub(raws[n], 10)", "sub(raws[n], 11)", "a changed job is garbled"),
     Fault("queue", "reprioritise", "{id = id, lane = lane, priority = wanted}", "nil", "its job never runs"),
     Fault("queue", "reschedule", "pack_state('d', attempt,", "pack_state('d', 0,", "attempts are forgotten"),
+    Fault("queue", "take_out", "#delayed > 0", "#delayed > 9", "delayed jobs leave ghosts"),
+    Fault("queue", "drain", "match(lane, '^[^/]+') == ARGV[3]", "true", "another tenant's jobs are lost"),
+    Fault("queue", "obliterate", "not meta().paused", "false", "a queue at work is obliterated"),
+    Fault("queue", "drop_lanes", "redis.call('LPOP', line)", "redis.call('DEL', line)", "lanes are left"),
     Fault("redis", "clock", "math.max(now, last)", "now", "time runs backwards"),
 )
 

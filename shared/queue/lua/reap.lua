@@ -69,5 +69,6 @@ if #ids > 0 then
   m.last, m.seq = now, c.seq
   write_meta(m)
 end
-age_out(now - ARGV[6], tonumber(ARGV[3]))
+age_out_completed(now - ARGV[6], tonumber(ARGV[3]))
+age_out_failed(now - ARGV[6], tonumber(ARGV[3]))
 return {'ok', back, c.seq, c.taken, m.epoch, now}

@@ -18,7 +18,8 @@ DERIVED
 -- @include queue/relieve
 -- @include queue/nudge
 -- @include queue/retire
-local words, gone, lists, changed, seen = {}, {}, {d = {}, f = {}, c = {}, w = {}}, {}, {}
+-- @include queue/take_out
+local words, gone, lists, left, seen = {}, {}, {d = {}, f = {}, c = {}, w = {}}, {}, {}
 local raws, states = redis.call('HMGET', K.jobs, unpack(ARGV)), redis.call('HMGET', K.state, unpack(ARGV))
 for n, id in ipairs(ARGV) do
   local letter = state(states[n])
@@ -30,12 +31,9 @@ for n, id in ipairs(ARGV) do
     words[n], seen[id], gone[#gone + 1] = 'removed', true, id
     table.insert(lists[letter], id)
     if letter == 'w' then
-      changed[(record(raws[n]))] = true
+      left[(record(raws[n]))] = true
     end
   end
-end
-if #lists.d > 0 then
-  redis.call('ZREM', K.delayed, unpack(lists.d))
 end
 if #lists.f > 0 then
   redis.call('ZREM', K.failed, unpack(lists.f))
@@ -43,8 +41,5 @@ end
 for _, id in ipairs(lists.c) do
   redis.call('LREM', K.completed, 1, id) -- no longer than what is kept
 end
-forget(gone)
-if relieve(changed) then -- the next in line may cost less
-  nudge()
-end
+take_out(gone, lists.d, left)
 return words

@@ -1,5 +1,6 @@
--- age_out(before, most): forgets jobs that finished before a time, the oldest first, at most so many of each kind.
-local function age_out(before, most)
+-- age_out_completed(before, most): forgets jobs that completed before a time, the oldest first, at most so many; their
+-- ids.
+local function age_out_completed(before, most)
   local oldest, gone = redis.call('LRANGE', K.completed, 0, most - 1), {}
   if #oldest > 0 then
     for n, raw in ipairs(redis.call('HMGET', K.state, unpack(oldest))) do
@@ -12,9 +13,15 @@ local function age_out(before, most)
   if #gone > 0 then
     forget(redis.call('LPOP', K.completed, #gone))
   end
-  local failed = redis.call('ZRANGE', K.failed, '-inf', '(' .. before, 'BYSCORE', 'LIMIT', 0, most)
-  if #failed > 0 then
-    redis.call('ZREM', K.failed, unpack(failed))
-    forget(failed)
+  return gone
+end
+
+-- age_out_failed(before, most): the same for jobs that failed.
+local function age_out_failed(before, most)
+  local gone = redis.call('ZRANGE', K.failed, '-inf', '(' .. before, 'BYSCORE', 'LIMIT', 0, most)
+  if #gone > 0 then
+    redis.call('ZREM', K.failed, unpack(gone))
+    forget(gone)
   end
+  return gone
 end
