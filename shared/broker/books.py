@@ -8,6 +8,7 @@ import structlog
 
 from shared.broker.context import JobContext
 from shared.errors import JobSignal
+from shared.jobs import JobState
 from shared.metrics import Metrics
 from shared.queue.types import ClaimedJob, Seen, Settled, Settlement, Verdict
 
@@ -62,11 +63,14 @@ class Books:
             )
         self._completed.inc(completed)
 
-    def failed(self, jobs: Iterable[Seen]) -> None:
-        """The engine failed jobs without giving them to a handler: stalled, expired, of a newer version."""
+    def ended(self, jobs: Iterable[Seen]) -> None:
+        """The engine ended jobs without giving them to a handler: stalled, expired, cancelled and stalled."""
         for seen in jobs:
-            log.warning("job.failed", queue=self._queue, job_id=seen.id, reason=seen.reason)
-            self._outcomes.labels(self._queue, Verdict.FAILED.value).inc()
+            failed = seen.state is JobState.FAILED
+            event = "job.failed" if failed else "job.cancelled"
+            log.warning(event, queue=self._queue, job_id=seen.id, reason=seen.reason)
+            outcome = Verdict.FAILED if failed else Verdict.CANCELLED
+            self._outcomes.labels(self._queue, outcome.value).inc()
 
     def stalled(self, job_ids: Iterable[str]) -> None:
         """Leases ran out; the jobs wait again."""

@@ -24,7 +24,7 @@ from shared.broker.endings import raised, released
 from shared.broker.held import Held, Stop, renew
 from shared.loop import AWAY, Loop
 from shared.queue.queue import Queue
-from shared.queue.types import Claimed, ClaimedJob, ClaimStatus, Settlement
+from shared.queue.types import Claimed, ClaimedJob, ClaimStatus, Settlement, Verdict
 
 log = structlog.get_logger()
 
@@ -155,7 +155,7 @@ class Consumer:
 
     async def _take_in(self, partition: int, claimed: Claimed, slots: int, sent: float) -> None:
         """Start what was claimed, and note whether there is more."""
-        self._books.failed(claimed.doomed)
+        self._books.ended(claimed.doomed)
         for job in claimed.jobs:
             self._start(job, partition, sent)
         if claimed.more or len(claimed.jobs) == slots:
@@ -241,6 +241,8 @@ class Consumer:
             case Stop.SHUTDOWN:
                 # What has passed the point of no return is not run again before its lease has lapsed.
                 return None if held.context.committed else released(held.context)
+            case Stop.CANCELLED:
+                return Settlement(held.context.job, Verdict.CANCELLED, reason="cancelled")
             case Stop.TIMEOUT:
                 late = TimeoutError("the job ran longer than its timeout")
                 self._books.raised(held.context, late)
@@ -268,9 +270,9 @@ class Consumer:
     async def _reap(self) -> bool:
         more = False
         for partition in self._partitions:
-            stalled, failed = await self._queue.reap(partition, _REAPED)
+            stalled, ended = await self._queue.reap(partition, _REAPED)
             self._books.stalled(stalled)
-            self._books.failed(failed)
+            self._books.ended(ended)
             more = more or len(stalled) == _REAPED
         return more
 

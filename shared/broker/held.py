@@ -20,17 +20,18 @@ class Stop(StrEnum):
     TIMEOUT = "timeout"
     LEASE_LOST = "lease_lost"
     SHUTDOWN = "shutdown"
+    CANCELLED = "cancelled"
 
 
 class Held:
     """A job under our lease, and the task that works on it."""
 
-    __slots__ = ("context", "lost", "partition", "stopped", "task")
+    __slots__ = ("cancelled", "context", "lost", "partition", "stopped", "task")
 
     def __init__(self, context: JobContext, partition: int) -> None:
         self.context = context
         self.partition = partition
-        self.lost = False
+        self.lost = self.cancelled = False
         self.stopped: Stop | None = None
         self.task: asyncio.Task[None] | None = None
 
@@ -43,7 +44,7 @@ class Held:
 
 
 async def renew(queue: Queue, held: Sequence[Held]) -> None:
-    """Hold the jobs for another lease, and stop the handlers of those that are no longer ours."""
+    """Hold the jobs for another lease, and stop the handlers of those that are lost or were cancelled."""
     for partition in range(queue.partitions):
         here = [each for each in held if each.partition == partition and not each.lost]
         ours = {each.context.id: each for each in sorted(here, key=_claimed_at)}
@@ -54,10 +55,12 @@ async def renew(queue: Queue, held: Sequence[Held]) -> None:
         kept = list(ours.values())
         for at in range(0, len(kept), _AT_ONCE):
             batch = kept[at : at + _AT_ONCE]
-            lost = set(await queue.extend(partition, [each.context.job for each in batch]))
+            lost, cancelled = await queue.extend(partition, [each.context.job for each in batch])
             for each in batch:
                 if each.context.id in lost:
                     _lose(each)
+                elif each.context.id in cancelled:
+                    _cancel(each)
 
 
 def _claimed_at(held: Held) -> float:
@@ -70,3 +73,12 @@ def _lose(held: Held) -> None:
         held.lost = True
         log.warning("lease.lost", job_id=held.context.id, committed=held.context.committed)
         held.stop(Stop.LEASE_LOST)
+
+
+def _cancel(held: Held) -> None:
+    # Told at each renewal, stopped once: a handler may take its time to tidy up.
+    if held.cancelled or held.task is None or held.task.done():
+        return
+    held.cancelled = True
+    log.info("job.cancelled", job_id=held.context.id, committed=held.context.committed)
+    held.stop(Stop.CANCELLED)

@@ -3,8 +3,8 @@
 - record: enqueued 6 (the script puts it in front), flags 1 (1 expires, 2 timeout, 4 annotations), version 1,
   priority 1, max attempts 1, cost 2, lane's length 1, [expires 6], [timeout in ms 4], [annotations' length 4,
   annotations], lane, payload
-- state: letter 1 (w d a c f), attempt 1, stalls 1, seq 6, at 6, held 1; of a finished job also the reason's
-  length 2, reason, result
+- state: letter 1 (w d a c f), attempt 1, stalls 1, seq 6, at 6, held 1 (128: cancelled); of a finished job
+  also the reason's length 2, reason, result
 - settlement: verdict 1 (c f r l d), epoch 6, seq 6, at 6, refund 1, subject's length 1, reason's length 2,
   [closed until 6, subject], reason, result
 - config: flags 1 (1 paused, 2 own windows, 4 capped), weight 2, cap 4, closed until 6, then for each window
@@ -27,16 +27,19 @@ _STATE: Final = Struct(">cBBHIHIB")
 _SETTLEMENT: Final = Struct(">cHIHIHIBBH")  # six bytes are two and four
 _CONFIG: Final = Struct(">BHIHI")
 
+_CANCELLED: Final = 128
+
 _LETTERS: Final = {
     Verdict.COMPLETED: b"c",
     Verdict.HELD: b"c",
     Verdict.SKIPPED: b"c",
+    Verdict.CANCELLED: b"c",
     Verdict.FAILED: b"f",
     Verdict.RETRY: b"r",
     Verdict.RELEASED: b"l",
     Verdict.DEFERRED: b"d",
 }
-_GIVE_BACK: Final = {Verdict.HELD, Verdict.SKIPPED, Verdict.RELEASED, Verdict.DEFERRED}
+_GIVE_BACK: Final = {Verdict.HELD, Verdict.SKIPPED, Verdict.RELEASED, Verdict.DEFERRED, Verdict.CANCELLED}
 _STATES: Final = {
     b"w": JobState.WAITING,
     b"d": JobState.DELAYED,
@@ -128,8 +131,8 @@ def unpack_seen(job_id: str, raw: bytes) -> Seen:
         return Seen(job_id, None)
     if raw == b"fresh":
         return Seen(job_id, JobState.WAITING)
-    letter, attempt, *_ = _STATE.unpack_from(raw)
-    seen = Seen(job_id, _STATES[letter], attempt=attempt)
+    letter, attempt, *_, held = _STATE.unpack_from(raw)
+    seen = Seen(job_id, _STATES[letter], attempt=attempt, cancelling=held >= _CANCELLED)
     if len(raw) == _STATE.size:
         return seen
     length = int.from_bytes(raw[_STATE.size : _STATE.size + 2])

@@ -17,6 +17,18 @@ class Removed(StrEnum):
     ABSENT = "absent"
 
 
+class Cancelled(StrEnum):
+    """What became of a cancellation.
+
+    `CANCELLING`: a worker has the job and is told; unless it passed its point of no return, it is stopped.
+    """
+
+    REMOVED = "removed"
+    CANCELLING = "cancelling"
+    FINISHED = "finished"
+    ABSENT = "absent"
+
+
 class Changed(StrEnum):
     """What became of a change to a job; only waiting and delayed ones can be changed."""
 
@@ -28,7 +40,7 @@ class Changed(StrEnum):
 
 
 class Operating(Engine):
-    """Promote, reprioritise, reschedule, retry, remove, pause and resume."""
+    """Promote, reprioritise, reschedule, retry, remove, cancel, pause and resume."""
 
     async def promote(self, partition: int, ids: Sequence[str]) -> list[str]:
         """Let delayed jobs wait in their lanes now; the ids that were delayed."""
@@ -65,6 +77,14 @@ class Operating(Engine):
     async def remove(self, partition: int, ids: Sequence[str]) -> list[Removed]:
         """Take jobs out that are not active. A waiting job's id is not remembered: it never ended."""
         return [Removed(word) for word in await self._in_batches("remove", partition, ids)]
+
+    async def cancel(self, partition: int, ids: Sequence[str]) -> list[Cancelled]:
+        """Take jobs out that no worker has, and mark those that one has: they never run again.
+
+        A marked job's worker learns of it when it next extends its lease. The job completes, reason
+        `cancelled`, unless its handler completed it before it could be stopped.
+        """
+        return [Cancelled(word) for word in await self._in_batches("cancel", partition, ids)]
 
     async def pause(self, partition: int, tenant: str = "") -> None:
         """Stop serving a tenant, or the whole queue; its jobs stay waiting, and active ones go on."""

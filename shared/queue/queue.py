@@ -22,6 +22,7 @@ from shared.queue.types import (
     ClaimedJob,
     ClaimStatus,
     Enqueued,
+    Extended,
     NewJob,
     Seen,
     Settled,
@@ -120,17 +121,21 @@ class Queue(Operating, Clearing, Opening, Reading, Waiting):
 
     async def extend(
         self, partition: int, jobs: Sequence[ClaimedJob], lease: timedelta | None = None
-    ) -> list[str]:
-        """Hold jobs for another lease from now; the ids of those whose lease was lost."""
+    ) -> Extended:
+        """Hold jobs for another lease from now; who was lost, and who was cancelled and should be stopped."""
+        if not jobs:
+            return Extended([], [])
         rest = [each for job in jobs for each in (job.id, *job.token.split("-"))]
         argv = {"lease": milliseconds(lease or self.spec.lease)}
-        return [found.decode() for found in await self._run("extend", partition, argv, rest)] if jobs else []
+        lost, cancelled = await self._run("extend", partition, argv, rest)
+        return Extended([each.decode() for each in lost], [each.decode() for each in cancelled])
 
     async def reap(self, partition: int, limit: int = 100) -> tuple[list[str], list[Seen]]:
         """Take back expired leases, at most so many: the jobs go to the head of their lanes, no attempt used.
 
-        A job that already stalled `spec.max_stalls` times fails, reason `stalled`. Also forgets finished jobs
-        older than `spec.keep_for`. The ids that wait again, and the jobs that failed.
+        A job that already stalled `spec.max_stalls` times fails, reason `stalled`, and a cancelled one
+        completes. Also forgets finished jobs older than `spec.keep_for`. The ids that wait again, and the
+        jobs that ended.
         """
         argv: dict[str, Argument] = {
             "run": RUN_ID,
@@ -207,14 +212,23 @@ class Queue(Operating, Clearing, Opening, Reading, Waiting):
         for job_id, record, attempt, fate in zip(*[iter(flat)] * 4, strict=True):
             job = unpack_record(job_id, record, int(attempt), token, now)
             if fate:
-                doomed.append(Settlement(job, Verdict.FAILED, reason=fate.decode()))
+                doomed.append(Settlement(job, _fated(fate), reason=fate.decode(), refund=False))
             else:
                 jobs.append(job)
         if doomed:
             # Leased to us only for this: so their ids are remembered like those of all that ended.
             await self.settle(partition, doomed)
-        failed = tuple(Seen(each.job.id, JobState.FAILED, each.reason, each.job.attempt) for each in doomed)
-        return Claimed(status, tuple(jobs), more == b"more", wake or None, now, failed)
+        ended = tuple(map(_seen, doomed))
+        return Claimed(status, tuple(jobs), more == b"more", wake or None, now, ended)
+
+
+def _fated(fate: bytes) -> Verdict:
+    return Verdict.CANCELLED if fate == b"cancelled" else Verdict.FAILED
+
+
+def _seen(doomed: Settlement) -> Seen:
+    state = JobState.FAILED if doomed.verdict is Verdict.FAILED else JobState.COMPLETED
+    return Seen(doomed.job.id, state, doomed.reason, doomed.job.attempt)
 
 
 def _settled(settlements: Iterable[Settlement]) -> list[Argument]:

@@ -24,7 +24,8 @@ class Verdict(StrEnum):
     """How a claimed job ends; only `RETRY` uses up an attempt and leaves the job alive.
 
     Released goes back to the head of its lane, deferred is delayed to a time, held and skipped complete
-    (the row says why). Released, deferred, held and skipped give their charge back.
+    (the row says why). A cancelled job completes too: its handler was stopped. Released, deferred, held,
+    skipped and cancelled give their charge back.
     """
 
     COMPLETED = "completed"
@@ -34,12 +35,17 @@ class Verdict(StrEnum):
     DEFERRED = "deferred"
     HELD = "held"
     SKIPPED = "skipped"
+    CANCELLED = "cancelled"
 
 
 class Settled(StrEnum):
-    """What became of one settlement."""
+    """What became of one settlement.
+
+    `CANCELLED`: the job had been cancelled meanwhile, so it completed, reason `cancelled`, whatever was said.
+    """
 
     OK = "ok"
+    CANCELLED = "cancelled"
     LEASE_LOST = "lease_lost"
 
 
@@ -87,6 +93,13 @@ class ClaimedJob(NamedTuple):
     timeout_ms: int
 
 
+class Extended(NamedTuple):
+    """Of the jobs that were to be held on to: whose lease was lost, and who is held and was cancelled."""
+
+    lost: list[str]
+    cancelled: list[str]
+
+
 class Settlement(NamedTuple):
     """How one claimed job ends.
 
@@ -118,7 +131,7 @@ class Claimed:
 
     `more`: the budget of work ran out before the search did, so call again at once. `wake_ms` is the server
     time at which the next delayed job or parked lane is due, if any, and `now_ms` the server time of the
-    call. `doomed` are the jobs that this call failed without giving them to anybody, with the reason in
+    call. `doomed` are the jobs that this call ended without giving them to anybody, with the reason in
     `Seen`.
     """
 
@@ -217,9 +230,13 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the engine knows of an id: `state` None means the id is absent. `reason` says why it failed."""
+    """What the engine knows of an id: `state` None means the id is absent. `reason` says why it ended so.
+
+    `cancelling`: it is active, and however it ends, it never runs again.
+    """
 
     id: str
     state: JobState | None
     reason: str = ""
     attempt: int = 0
+    cancelling: bool = False

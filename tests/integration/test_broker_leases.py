@@ -15,6 +15,7 @@ from taskiq import AsyncTaskiqDecoratedTask
 from shared.broker import JobBroker, JobContext, current_job
 from shared.broker.held import Held, Stop, renew
 from shared.jobs import JobState
+from shared.queue.operating import Cancelled
 from shared.queue.queue import Queue
 from shared.queue.types import ClaimedJob, Counts, Settled, Settlement, Verdict
 from shared.redis.client import connect
@@ -303,3 +304,62 @@ async def _deadline(redis: Redis) -> timedelta:
     """When the one active job's lease ends, by the server's clock."""
     ((_, deadline),) = await redis.zrange(f"{{outreach:{SPEC.name}/0}}:active", 0, -1, withscores=True)
     return timedelta(milliseconds=deadline)
+
+
+async def cancelled(broker: JobBroker, job_id: str) -> None:
+    assert await broker.queue.cancel(0, [job_id]) == [Cancelled.CANCELLING]
+
+
+async def test_a_handler_whose_job_is_cancelled_elsewhere_is_stopped_and_does_not_run_again(
+    valkey_url: str,
+) -> None:
+    gate = Gate()
+    async with gated(valkey_url, gate, **UNHURRIED) as (broker, job_id):
+        with capture_logs() as logs:
+            async with working(broker):
+                await gate.begun.wait()
+                await cancelled(broker, job_id)
+                found = await ended(broker, job_id)
+    assert (found.state, found.reason, gate.told) == (JobState.COMPLETED, "cancelled", ["cancelled"])
+    assert {"event": "job.cancelled", "job_id": "job", "committed": False, "log_level": "info"} in logs
+    assert [each["outcome"] for each in logs if each["event"] == "job.settled"] == ["cancelled"]
+
+
+async def test_a_handler_past_its_point_of_no_return_is_not_stopped_and_ends_as_it_ends(
+    valkey_url: str,
+) -> None:
+    gate = Gate(commits=True)
+    async with gated(valkey_url, gate, **UNHURRIED) as (broker, job_id), working(broker):
+        await gate.begun.wait()
+        with capture_logs() as logs:
+            await cancelled(broker, job_id)
+
+            async def told() -> bool:
+                return any(each["event"] == "job.cancelled" and each["committed"] for each in logs)
+
+            await until(told)
+        gate.may_end.set()
+        found = await ended(broker, job_id)
+    assert (found.state, found.reason, gate.told) == (JobState.COMPLETED, "", ["whole"])
+
+
+async def test_a_handler_that_fails_while_it_is_stopped_does_not_run_again(valkey_url: str) -> None:
+    async with sending(valkey_url, **UNHURRIED) as broker:
+        runs: list[str] = []
+        begun = asyncio.Event()
+
+        @broker.task("tests:stubborn")
+        async def stubborn() -> None:
+            runs.append("run")
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                raise RuntimeError("cannot tidy up") from None
+
+        await stubborn.kicker().with_task_id("job").kiq()
+        async with working(broker):
+            await begun.wait()
+            await cancelled(broker, "job")
+            found = await ended(broker, "job")
+        assert (found.state, found.reason, runs) == (JobState.COMPLETED, "cancelled", ["run"])

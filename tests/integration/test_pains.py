@@ -66,6 +66,7 @@ async def act_of_every_kind(b: Bench) -> None:
     await queue.enqueue([job(f"more-{n}", LANE) for n in range(100)])
     await queue.reprioritise(0, [f"more-{n}" for n in range(50)], 2)
     await queue.reschedule(0, [f"more-{n}" for n in range(50, 100)], b.clock.now + 5_000)
+    await queue.cancel(0, [f"more-{n}" for n in range(50)])
     for state in (JobState.COMPLETED, JobState.FAILED):
         await queue.clean(0, state, timedelta(0), 50)
     await queue.drain(0, delayed=True)

@@ -49,7 +49,7 @@ async def test_a_token_from_before_an_opening_holds_nothing(valkey_url: str) -> 
             for verdict in Verdict:
                 words, _ = await b.queue.settle(0, [Settlement(old, verdict, at_ms=T0, refund=True)])
                 assert words == [Settled.LEASE_LOST]
-            assert await b.queue.extend(0, [old]) == ["one"]
+            assert await b.queue.extend(0, [old]) == (["one"], [])
             assert await b.state() == before
         await b.queue.open(0, 2)
         assert (await b.queue.settle(0, [Settlement(old, Verdict.COMPLETED)]))[0] == [Settled.LEASE_LOST]

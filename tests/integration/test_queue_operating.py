@@ -5,8 +5,18 @@ from datetime import timedelta
 import pytest
 
 from shared.errors import InvalidJob
-from shared.queue.operating import Changed, Removed
-from shared.queue.types import Enqueued, Settlement, SubjectConfig, Verdict, Window
+from shared.jobs import JobState
+from shared.queue.operating import Cancelled, Changed, Removed
+from shared.queue.types import (
+    ClaimedJob,
+    Enqueued,
+    Seen,
+    Settled,
+    Settlement,
+    SubjectConfig,
+    Verdict,
+    Window,
+)
 from tests.integration.queue_state import T0, Bench, bench, changed, job, limits
 
 
@@ -174,6 +184,76 @@ async def test_a_job_that_is_rescheduled_to_be_next_wakes_who_waits(valkey_url: 
         assert await b.queue.wait([0]) == 0
         await b.queue.reschedule(0, ["one"], T0)
         assert await b.queue.wait([0]) == 0
+
+
+async def test_a_cancelled_job_is_taken_out_and_an_active_one_marked(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        await one_of_each(b)
+        before = await b.state()
+        once, twice = [dict(zip(EVERY, await b.queue.cancel(0, EVERY), strict=True)) for _ in range(2)]
+        standing = {
+            "active": Cancelled.CANCELLING,
+            "completed": Cancelled.FINISHED,
+            "failed": Cancelled.FINISHED,
+            "absent": Cancelled.ABSENT,
+        }
+        assert once == standing | dict.fromkeys(("waiting", "delayed"), Cancelled.REMOVED)
+        assert twice == standing | dict.fromkeys(("waiting", "delayed"), Cancelled.ABSENT)
+        kept = ("completed", "failed", "active")
+        assert changed(before, await b.state()) == {
+            "delayed": None,
+            "jobs": {name: before["jobs"][name] for name in kept},
+            "state": {name: before["state"][name] for name in kept} | {"active": ("a", 1, 0, 1, T0, 128, "")},
+        }
+        assert await b.queue.look_up(0, ["active"]) == [Seen("active", JobState.ACTIVE, "", 1, True)]
+        assert await b.queue.cancel(0, []) == []
+
+
+async def running(b: Bench) -> ClaimedJob:
+    """A job under a cap and a limit, cancelled while it runs; its worker has been told."""
+    await b.queue.configure(0, [limits("a", (60, 5), cap=1)])
+    await b.queue.enqueue([job("one"), job("two")])
+    (claimed,) = (await b.queue.claim(0, 9)).jobs
+    assert await b.queue.cancel(0, ["one"]) == [Cancelled.CANCELLING]
+    assert await b.queue.extend(0, [claimed]) == ([], ["one"])
+    return claimed
+
+
+CANCELLED = Seen("one", JobState.COMPLETED, "cancelled", 1)
+ENDS = dict.fromkeys((Verdict.RETRY, Verdict.FAILED, Verdict.RELEASED, Verdict.DEFERRED), Settled.CANCELLED)
+
+
+@pytest.mark.parametrize(("verdict", "word"), [*ENDS.items(), (Verdict.CANCELLED, Settled.OK)])
+async def test_a_job_that_was_cancelled_while_it_ran_ends_for_good_whatever_its_worker_says(
+    valkey_url: str, verdict: Verdict, word: Settled
+) -> None:
+    async with bench(valkey_url) as b:
+        claimed = await running(b)
+        words, following = await b.queue.settle(0, [Settlement(claimed, verdict, T0, "cancelled")], 1)
+        assert words == [word] and following is not None
+        assert [each.id for each in following.jobs] == ["two"]  # its slot is free
+        assert await b.queue.look_up(0, ["one"]) == [CANCELLED]
+        assert await b.queue.enqueue([job("one")]) == [Enqueued.DUPLICATE]
+
+
+async def test_a_job_that_completed_before_it_could_be_stopped_ends_as_it_ended(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        claimed = await running(b)
+        words, _ = await b.queue.settle(0, [Settlement(claimed, Verdict.COMPLETED, reason="sent")])
+        assert words == [Settled.OK]
+        assert await b.queue.look_up(0, ["one"]) == [Seen("one", JobState.COMPLETED, "sent", 1)]
+
+
+async def test_a_cancelled_job_whose_worker_died_ends_with_its_lease_and_never_runs_again(
+    valkey_url: str,
+) -> None:
+    async with bench(valkey_url) as b:
+        claimed = await running(b)
+        b.clock.forward(seconds=31)
+        assert await b.queue.reap(0) == ([], [CANCELLED])
+        assert await b.queue.look_up(0, ["one"]) == [CANCELLED]
+        assert [each.id for each in (await b.queue.claim(0, 9)).jobs] == ["two"]
+        assert (await b.queue.settle(0, [Settlement(claimed, Verdict.RETRY)]))[0] == [Settled.LEASE_LOST]
 
 
 async def test_a_configuration_replaces_what_was_and_the_ordinary_one_leaves_nothing(valkey_url: str) -> None:

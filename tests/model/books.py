@@ -35,6 +35,7 @@ class Job:
     ended_ms: int = 0
     reason: str = ""
     newer_since: int = 0
+    cancelled: bool = False
 
     @property
     def tenant(self) -> str:

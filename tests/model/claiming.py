@@ -89,7 +89,7 @@ class Claiming(Ground):
 
     def doomed(self, books: Books, job_id: str, reason: str, now: int) -> None:
         job = books.jobs[job_id]
-        saw("reap" if reason == "stalled" else "claim", f"doomed {reason}")
+        saw("reap" if reason in ("stalled", "cancelled") else "claim", f"doomed {reason}")
         match reason:
             case "expired":
                 assert job.expires_ms is not None and job.expires_ms <= now
@@ -98,10 +98,12 @@ class Claiming(Ground):
             case "cost":
                 assert any(job.cost > log.limit for log in books.logs_of(*subjects_of(job.lane)))
             case "stalled":
-                assert job.stalls >= SPEC.max_stalls
+                assert job.stalls >= SPEC.max_stalls and not job.cancelled
+            case "cancelled":
+                assert job.cancelled
             case other:
                 raise AssertionError(f"failed for no known reason: {other}")
-        books.finish(job, JobState.FAILED, now, reason, TTL)
+        books.finish(job, JobState.COMPLETED if reason == "cancelled" else JobState.FAILED, now, reason, TTL)
         books.trim(SPEC.keep_completed, SPEC.keep_failed)
 
     def newer(self, partition: int, books: Books, now: int) -> None:

@@ -9,7 +9,6 @@ from shared.jobs import JobState
 from shared.queue.clearing import Obliterated
 from tests.model.books import TENANTS, Books, Job
 from tests.model.coverage import saw
-from tests.model.drafts import rarely
 from tests.model.ground import Ground
 
 _STAYS = ("meta", "config", "windows:", "ids:", "refused", "costly:", "slots:", "wake")
@@ -71,12 +70,17 @@ class Clearing(Ground):
         for job_id in () if look else gone:
             self.removed(books, books.jobs[job_id])
 
-    @rule(partition=st.integers(0, 2), force=st.booleans(), calls=st.integers(1, 9), rarely=rarely)
-    def obliterate(self, partition: int, force: bool, calls: int, rarely: bool) -> None:
+    @rule(
+        partition=st.integers(0, 2),
+        force=st.booleans(),
+        calls=st.integers(1, 9),
+        pause=st.sampled_from([True, False, False, False]),
+    )
+    def obliterate(self, partition: int, force: bool, calls: int, pause: bool) -> None:
         """A few calls of it, which need not come to an end, on a queue that is paused for it or is not."""
         partition %= self.partitions
         books = self.books[partition]
-        if rarely:
+        if pause:
             self.run(self.queue.pause(partition))
             books.paused = True
         for _ in range(calls):
@@ -93,7 +97,7 @@ class Clearing(Ground):
                 assert books.jobs == {}
                 self.nothing_is_left(partition)
                 break
-        if rarely:
+        if pause:
             self.run(self.queue.resume(partition))
             books.paused = False
 

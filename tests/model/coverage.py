@@ -15,20 +15,24 @@ COVERAGE: Counter[tuple[str, str]] = Counter()
 
 STEP = ("step", "compared")
 
-_VERDICTS = ("completed", "failed", "retry", "released", "deferred", "held", "skipped")
+_VERDICTS = ("completed", "failed", "retry", "released", "deferred", "held", "skipped", "cancelled")
 
 EFFECTIVE: dict[str, set[str]] = {
     "enqueue": {"created", "created again"},
     "claim": {"jobs", "newer", *(f"doomed {reason}" for reason in ("cost", "expired", "version"))},
-    "settle": {f"{verdict} ok" for verdict in _VERDICTS},
+    "settle": {
+        *(f"{verdict} ok" for verdict in _VERDICTS),
+        *(f"{verdict} cancelled" for verdict in ("failed", "retry", "released", "deferred")),
+    },
     "settle and claim": {"jobs"},
-    "extend": {"held"},
-    "reap": {"expired", "aged out", "doomed stalled"},
+    "extend": {"held", "cancelled"},
+    "reap": {"expired", "aged out", "doomed stalled", "doomed cancelled"},
     "promote": {"delayed"},
     "reprioritise": {"changed"},
     "reschedule": {"waiting changed", "delayed changed"},
     "retry": {"failed"},
     "remove": {"removed"},
+    "cancel": {"removed", "cancelling"},
     "clean": {"completed gone", "failed gone"},
     "drain": {"gone", "looked"},
     "obliterate": {"more", "done"},
@@ -53,6 +57,7 @@ IDLE: dict[str, set[str]] = {
     "reschedule": {"active", "finished", "absent"},
     "retry": {"none"},
     "remove": {"absent", "active"},
+    "cancel": {"absent", "finished"},
     "clean": {"completed none", "failed none"},
     "drain": {"none"},
     "obliterate": {"serving", "active"},

@@ -24,6 +24,7 @@ TTL = 60_000
 LEASE = 10_000
 IDS = tuple(f"send:{number}" for number in range(120))
 VERDICTS = tuple(Verdict)
+verdicts = st.sampled_from(VERDICTS)
 
 lanes = st.sampled_from(LANES)
 ids = st.sampled_from(IDS)

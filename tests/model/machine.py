@@ -55,6 +55,7 @@ class EngineMachine(Stories):
                 if each.state is not None:
                     job = books.jobs[each.id]
                     assert (each.attempt, each.reason) == (job.attempt, job.reason), each.id
+                    assert each.cancelling is (job.cancelled and job.state is JobState.ACTIVE), each.id
 
     @invariant()
     def counts_agree(self) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from shared.jobs import JobState
-from shared.queue.operating import Changed, Removed
+from shared.queue.operating import Cancelled, Changed, Removed
 from shared.queue.types import SubjectConfig
 from tests.model.books import TENANTS, Books, Job
 from tests.model.clearing import Clearing
@@ -124,6 +124,29 @@ class Operating(Clearing):
                 assert word is Removed.ACTIVE
             else:
                 assert word is Removed.REMOVED
+                self.removed(books, job)
+
+    @rule(partition=st.integers(0, 2), running=st.booleans(), data=st.data())
+    def cancel(self, partition: int, running: bool, data: st.DataObject) -> None:
+        partition %= self.partitions
+        books = self.books[partition]
+        active = books.ids(JobState.ACTIVE)
+        self.cancelled(partition, self.some(data, active if running else list(books.jobs))[:2])
+
+    def cancelled(self, partition: int, chosen: list[str]) -> None:
+        books = self.books[partition]
+        for job_id, word in zip(chosen, self.run(self.queue.cancel(partition, chosen)), strict=True):
+            saw("cancel", word)
+            job = books.jobs.get(job_id)
+            if job is None:
+                assert word is Cancelled.ABSENT
+            elif job.state in (JobState.COMPLETED, JobState.FAILED):
+                assert word is Cancelled.FINISHED
+            elif job.state is JobState.ACTIVE:
+                assert word is Cancelled.CANCELLING
+                job.cancelled = True
+            else:
+                assert word is Cancelled.REMOVED
                 self.removed(books, job)
 
     @rule(config=configs, closed=st.sampled_from([0, 0, 0, 12_000]), often=st.booleans())

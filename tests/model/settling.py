@@ -75,7 +75,9 @@ class Settling(Claiming):
         for settlement, word in zip(settlements, words, strict=True):
             saw("settle", f"{settlement.verdict} {word}")
             holds = self.holds(books, settlement.job)
-            assert word is (Settled.OK if holds else Settled.LEASE_LOST)
+            overruled = holds and self.overruled(books.jobs[settlement.job.id], settlement.verdict)
+            kept = Settled.CANCELLED if overruled else Settled.OK
+            assert word is (kept if holds else Settled.LEASE_LOST)
             if holds:
                 self.settled(books, settlement, now, released)
         for job in reversed(released):
@@ -109,10 +111,19 @@ class Settling(Claiming):
             and job.epoch == books.epoch
         )
 
+    def overruled(self, job: Job, verdict: Verdict) -> bool:
+        """Whether a job ends for good although its worker said otherwise."""
+        return job.cancelled and verdict in (
+            Verdict.FAILED,
+            Verdict.RETRY,
+            Verdict.RELEASED,
+            Verdict.DEFERRED,
+        )
+
     def settled(self, books: Books, settlement: Settlement, now: int, released: list[Job]) -> None:
         job, verdict = books.jobs[settlement.job.id], settlement.verdict
         self.old = [*self.old[-20:], (self.queue.partition_of(job.tenant), settlement.job)]
-        gives_back = verdict in (Verdict.RELEASED, Verdict.DEFERRED, Verdict.HELD, Verdict.SKIPPED)
+        gives_back = verdict not in (Verdict.COMPLETED, Verdict.FAILED, Verdict.RETRY)
         if settlement.refund if settlement.refund is not None else gives_back:
             books.refund(job, settlement.job, now)
         books.release_slots(job)
@@ -121,8 +132,11 @@ class Settling(Claiming):
             config = books.config(subject)
             books.configs[subject] = replace(config, closed_until_ms=max(config.closed_until_ms, until))
         job.claimed, job.newer_since = None, 0
+        if self.overruled(job, verdict):
+            books.finish(job, JobState.COMPLETED, now, "cancelled", TTL)
+            return
         match verdict:
-            case Verdict.COMPLETED | Verdict.HELD | Verdict.SKIPPED:
+            case Verdict.COMPLETED | Verdict.HELD | Verdict.SKIPPED | Verdict.CANCELLED:
                 books.finish(job, JobState.COMPLETED, now, settlement.reason, TTL)
             case Verdict.FAILED:
                 books.finish(job, JobState.FAILED, now, settlement.reason, TTL)
@@ -149,10 +163,12 @@ class Settling(Claiming):
             st.lists(st.sampled_from(pool), min_size=1, max_size=4, unique_by=lambda job: job.id)
         )
         now = self.server_now(partition)
-        lost = self.run(self.queue.extend(partition, chosen))
+        lost, cancelled = self.run(self.queue.extend(partition, chosen))
         for claimed in chosen:
             holds = self.holds(books, claimed)
-            saw("extend", "held" if holds else "lost")
+            marked = holds and books.jobs[claimed.id].cancelled
+            saw("extend", "cancelled" if marked else "held" if holds else "lost")
+            assert (claimed.id in cancelled) is marked
             assert (claimed.id in lost) is not holds
             if holds:
                 books.jobs[claimed.id].lease_ms = now + LEASE
@@ -172,7 +188,7 @@ class Settling(Claiming):
             for job in books.jobs.values()
             if job.state is JobState.ACTIVE and job.lease_ms <= now
         )
-        again = [job for _, _, job in expired if job.stalls < SPEC.max_stalls]
+        again = [job for _, _, job in expired if job.stalls < SPEC.max_stalls and not job.cancelled]
         saw("reap", "expired" if expired else "none")
         assert back == [job.id for job in again]
         for job in again:
@@ -184,11 +200,13 @@ class Settling(Claiming):
         for job in reversed(again):
             books.waits(job, head=True)
         self.age_out(books, now)
-        gone = [job for _, _, job in expired if job.stalls >= SPEC.max_stalls and job not in again]
-        assert sorted(seen.id for seen in failed) == sorted(job.id for job in gone)
+        gone = [job for _, _, job in expired if job not in again]
+        assert sorted((seen.id, seen.reason) for seen in failed) == sorted(
+            (job.id, "cancelled" if job.cancelled else "stalled") for job in gone
+        )
         for job in gone:
             books.release_slots(job)
-            self.doomed(books, job.id, "stalled", now)
+            self.doomed(books, job.id, "cancelled" if job.cancelled else "stalled", now)
 
     def age_out(self, books: Books, now: int) -> None:
         before = now - int(SPEC.keep_for.total_seconds() * 1000)

@@ -9,7 +9,7 @@ from shared.jobs import JobState
 from shared.queue.types import SubjectConfig, Verdict
 from tests.model.books import DAY_MS, subjects_of
 from tests.model.coverage import saw
-from tests.model.drafts import LEASE, VERDICTS, Draft, configs, drafts, rarely
+from tests.model.drafts import LEASE, Draft, configs, drafts, rarely, verdicts
 from tests.model.opening import Opening
 from tests.model.operating import Operating
 from tests.model.producing import Producing
@@ -55,7 +55,7 @@ class Stories(Producing, Settling, Operating, Opening):
             payload, _ = books.remembered[job_id]
             self.enqueue([replace(draft, id=job_id, payload=b"[]" if other else payload)])
 
-    @rule(partition=st.integers(0, 2), slots=st.integers(1, 3), verdict=st.sampled_from(VERDICTS))
+    @rule(partition=st.integers(0, 2), slots=st.integers(1, 3), verdict=verdicts)
     def outlive_an_opening(self, partition: int, slots: int, verdict: Verdict) -> None:
         """A worker settles what it claimed before its partition was opened anew."""
         partition %= self.partitions
@@ -70,6 +70,20 @@ class Stories(Producing, Settling, Operating, Opening):
         self.claim(partition, slots)
         self.now += LEASE + 1_000
         self.reap(partition)
+
+    @rule(partition=st.integers(0, 2), slots=st.integers(1, 3), verdict=verdicts, dies=rarely)
+    def cancel_at_work(self, partition: int, slots: int, verdict: Verdict, dies: bool) -> None:
+        """What is cancelled while it runs ends for good, whatever its worker says, or if it dies."""
+        partition %= self.partitions
+        books = self.books[partition]
+        self.claim(partition, slots)
+        held = [job.claimed for job in books.jobs.values() if job.claimed is not None][:2]
+        self.cancelled(partition, [claimed.id for claimed in held])
+        if dies:
+            self.now += LEASE + 1_000
+            self.reap(partition)
+        else:
+            self.end(partition, held, [verdict] * 2, None, 0, close=False)
 
     @rule(partition=st.integers(0, 2), slots=st.integers(1, 3))
     def fail_and_retry(self, partition: int, slots: int) -> None:

@@ -67,7 +67,9 @@ FAULTS = (
     Fault("queue", "take_out", "#delayed > 0", "#delayed > 9", "delayed jobs leave ghosts"),
     Fault("queue", "drain", "match(lane, '^[^/]+') == ARGV[3]", "true", "another tenant's jobs are lost"),
     Fault("queue", "obliterate", "not meta().paused", "false", "a queue at work is obliterated"),
-    Fault("queue", "drop_lanes", "redis.call('LPOP', line)", "redis.call('DEL', line)", "lanes are left"),
+    Fault("queue", "cancel", "held % CANCELLED + CANCELLED", "CANCELLED", "a cancelled job keeps its slots"),
+    Fault("queue", "settle", "job.held >= CANCELLED", "false", "a cancelled job runs again"),
+    Fault("queue", "reap", "job.held >= CANCELLED", "false", "it runs again when its worker dies"),
     Fault("redis", "clock", "math.max(now, last)", "now", "time runs backwards"),
 )
 

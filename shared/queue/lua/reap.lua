@@ -1,5 +1,5 @@
 --[[
-reap: active -> waiting
+reap: active -> waiting; active -> active, to end
 Take back jobs whose lease expired, to the heads of their lanes, and forget finished jobs that are too old.
 
 KEYS
@@ -14,7 +14,8 @@ ARGV
 RETURNS
   {'closed'}  an opening must come first
   {'ok', {id, ...}, seq, {id, record, attempt, fate, ...}, epoch, now}
-    the jobs that wait again; those that stalled too often, leased to the caller to settle as failed
+    the jobs that wait again; those that stalled too often or are cancelled, leased to the caller to settle as
+    fate says: 'stalled', 'cancelled'
 DERIVED
   jobs state lane ring ready parked delayed active completed failed slots wake
 ]]
@@ -53,7 +54,9 @@ if #ids > 0 then
   local relieved = relieve(free_slots(jobs))
   redis.call('ZREM', K.active, unpack(ids))
   for n, job in ipairs(jobs) do
-    if job.stalls >= tonumber(ARGV[5]) then
+    if job.held >= CANCELLED then
+      lease(c, job.id, raws[n], job.attempt, job.stalls, CANCELLED, 'cancelled')
+    elseif job.stalls >= tonumber(ARGV[5]) then
       lease(c, job.id, raws[n], job.attempt, job.stalls, 0, 'stalled')
     else
       c.states[#c.states + 1] = job.id

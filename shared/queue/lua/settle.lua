@@ -15,8 +15,8 @@ ARGV
   8 keep_failed     count  of failed jobs kept
   9+                       for each: id, settlement, digest of the id, digest of id and payload
 RETURNS
-  {{word, ...}, claimed}  for each 'ok', or 'lease_lost': the token does not hold the job, nothing changed;
-                          claimed as `claim` returns it, or ''
+  {{word, ...}, claimed}  for each 'ok'; 'cancelled': it was, so it ended for good whatever its verdict; or
+                          'lease_lost': the token does not hold the job, nothing changed; claimed as `claim` returns it, or ''
 DERIVED
   jobs state lane ring ready parked held costly refused delayed active completed failed config windows slots ids wake
 ]]
@@ -90,7 +90,10 @@ if #held > 0 then
     refund_jobs(books, charged, relieved)
     woken = relieve_windows(relieved)
   end
-  local completed, failed, due = settle(held, m.vtime, now)
+  local completed, failed, due, overruled = settle(held, m.vtime, now)
+  for n, job in ipairs(overruled and jobs or {}) do
+    words[n] = job.word or words[n]
+  end
   remember(held, now, ttl)
   retire(completed, failed, now, tonumber(ARGV[7]), tonumber(ARGV[8]))
   m.moved = true

@@ -1,11 +1,15 @@
--- settle(held, vtime, now): moves jobs that left `active` where their verdicts say; the finished ones by kind, and
--- whether a worker may have to be woken.
+-- settle(held, vtime, now): moves jobs that left `active` where their verdicts say, but ends those that are cancelled;
+-- the finished ones by kind, whether a worker may have to be woken, and whether any verdict was not followed.
 local function settle(held, vtime, now)
   local left, states, fresh, delayed, released = {}, {}, {}, {}, {}
-  local completed, failed = {}, {}
+  local completed, failed, overruled = {}, {}, false
   for _, job in ipairs(held) do
     local verdict, id = job.verdict, job.id
     left[#left + 1] = id
+    if job.held >= CANCELLED and verdict ~= 'c' then
+      verdict, overruled, job.word = 'c', true, 'cancelled'
+      job.verdict, job.story = 'c', pack_bytes('>H', 9) .. 'cancelled'
+    end
     if verdict == 'c' or verdict == 'f' then
       local list = verdict == 'c' and completed or failed
       list[#list + 1] = id
@@ -38,5 +42,5 @@ local function settle(held, vtime, now)
   if #delayed > 0 then
     redis.call('ZADD', K.delayed, unpack(delayed))
   end
-  return completed, failed, enlist('LPUSH', released, vtime) or #delayed > 0
+  return completed, failed, enlist('LPUSH', released, vtime) or #delayed > 0, overruled
 end
