@@ -5,7 +5,7 @@
   annotations], lane, payload
 - state: letter 1 (w d a c f), attempt 1, stalls 1, seq 6, at 6, held 1 (128: cancelled); of a finished job
   also the reason's length 2, reason, result
-- settlement: verdict 1 (c f r l d), epoch 6, seq 6, at 6, refund 1, subject's length 1, reason's length 2,
+- settlement: verdict 1 (c f r l d x), epoch 6, seq 6, at 6, refund 1, subject's length 1, reason's length 2,
   [closed until 6, subject], reason, result
 - config: flags 1 (1 paused, 2 own windows, 4 capped), weight 2, cap 4, closed until 6, then for each window
 its
@@ -33,7 +33,7 @@ _LETTERS: Final = {
     Verdict.COMPLETED: b"c",
     Verdict.HELD: b"c",
     Verdict.SKIPPED: b"c",
-    Verdict.CANCELLED: b"c",
+    Verdict.CANCELLED: b"x",
     Verdict.FAILED: b"f",
     Verdict.RETRY: b"r",
     Verdict.RELEASED: b"l",

@@ -30,6 +30,7 @@ from shared.queue.types import (
     Verdict,
 )
 from shared.queue.waiting import Waiting
+from shared.queue.watching import Watching
 from shared.redis.client import RUN_ID
 from shared.redis.scripts import Argument
 
@@ -42,7 +43,7 @@ _ENQUEUED = {word.encode(): word for word in Enqueued}
 _SETTLED = {word.encode(): word for word in Settled}
 
 
-class Queue(Operating, Clearing, Opening, Reading, Waiting):
+class Queue(Operating, Clearing, Opening, Reading, Waiting, Watching):
     """A queue of jobs in Redis. Every method is one script, or one script per 50 or 100 jobs.
 
     Needs a client of `shared.redis.client.connect` with a connection of its own; `beside` is a second one,

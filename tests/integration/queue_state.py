@@ -88,11 +88,11 @@ def limits(subject: str, *windows: tuple[float, int], **fields: Any) -> SubjectC
 
 
 async def snapshot(redis: Redis, tag: str) -> dict[str, Any]:
-    """Every key of a partition but `wake`, decoded: what is absent is empty."""
+    """Every key of a partition but `wake` and `events`, decoded: what is absent is empty."""
     found: dict[str, Any] = {}
     async for raw in redis.scan_iter(match=tag.replace("{", "\\{") + "*", count=1000):
         name = raw.decode().removeprefix(tag)
-        if name != "wake":
+        if name not in ("wake", "events"):
             found[name] = _decoded(name, await _value(redis, raw))
     return found
 

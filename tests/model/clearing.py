@@ -11,7 +11,7 @@ from tests.model.books import TENANTS, Books, Job
 from tests.model.coverage import saw
 from tests.model.ground import Ground
 
-_STAYS = ("meta", "config", "windows:", "ids:", "refused", "costly:", "slots:", "wake")
+_STAYS = ("meta", "config", "windows:", "ids:", "refused", "costly:", "slots:", "wake", "events")
 
 
 class Clearing(Ground):

@@ -10,7 +10,7 @@ ARGV
 RETURNS
   {word, ...}  for each: 'removed'; 'cancelling': a worker has it; 'finished'; 'absent'
 DERIVED
-  jobs state parked delayed completed failed wake
+  jobs state parked delayed completed failed wake events
 ]]
 -- @include redis/locals
 -- @include queue/keys
@@ -21,14 +21,15 @@ DERIVED
 -- @include queue/nudge
 -- @include queue/retire
 -- @include queue/take_out
-local words, gone, delayed, left, marked, seen = {}, {}, {}, {}, {}, {}
+-- @include queue/tell
+local words, gone, delayed, left, marked, told, seen = {}, {}, {}, {}, {}, {}, {}
 local raws, states = redis.call('HMGET', K.jobs, unpack(ARGV)), redis.call('HMGET', K.state, unpack(ARGV))
 for n, id in ipairs(ARGV) do
   local letter, why = untaken(raws[n], states[n])
   words[n] = why or (seen[id] and 'absent') or 'removed'
   if why == 'active' then
     local _, attempt, stalls, seq, at, held = state(states[n])
-    words[n] = 'cancelling'
+    words[n], told[#told + 1] = 'cancelling', id
     marked[#marked + 1] = id
     marked[#marked + 1] = pack_state('a', attempt, stalls, seq, at, held % CANCELLED + CANCELLED)
   elseif words[n] == 'removed' then
@@ -44,4 +45,5 @@ if #marked > 0 then
   redis.call('HSET', K.state, unpack(marked))
 end
 take_out(gone, delayed, left)
+tell(0, {cancelled = gone, cancelling = told})
 return words

@@ -14,7 +14,7 @@ ARGV
 RETURNS
   {cursor, {id, ...}}  cursor '0' after the last; the jobs that are gone, or would be
 DERIVED
-  jobs state parked delayed completed failed wake
+  jobs state parked delayed completed failed wake events
 ]]
 -- @include redis/locals
 -- @include queue/keys
@@ -25,6 +25,7 @@ DERIVED
 -- @include queue/nudge
 -- @include queue/retire
 -- @include queue/take_out
+-- @include queue/tell
 local scanned = redis.call('HSCAN', K.jobs, ARGV[1], 'COUNT', ARGV[2])
 local ids, raws, gone, delayed, left, seen = {}, {}, {}, {}, {}, {}
 for at = 1, #scanned[2], 2 do
@@ -46,5 +47,6 @@ for n, id in ipairs(ids) do
 end
 if ARGV[5] == '' then
   take_out(gone, delayed, left)
+  tell(0, {removed = gone})
 end
 return {scanned[1], gone}

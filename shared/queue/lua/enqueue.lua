@@ -11,7 +11,7 @@ ARGV
 RETURNS
   {word, ...}  for each job: 'created'; 'duplicate': the id is known with this payload; 'conflict': with another
 DERIVED
-  jobs state lane ring ready parked delayed ids wake
+  jobs state lane ring ready parked delayed ids wake events
 ]]
 -- @include redis/locals
 -- @include redis/clock
@@ -25,12 +25,13 @@ DERIVED
 -- @include queue/relieve
 -- @include queue/enlist
 -- @include queue/nudge
+-- @include queue/tell
 -- @include idempotency/shards
 -- @include idempotency/recall
 local m = meta()
 local now, ttl = clock(ARGV[1], m.last), tonumber(ARGV[2])
 local current, before = shards(now, ttl)
-local ids, words, live = {}, {}, {}
+local ids, words, live, others = {}, {}, {}, {}
 for i = 3, #ARGV, 5 do
   ids[#ids + 1] = ARGV[i]
 end
@@ -48,7 +49,10 @@ for n, id in ipairs(ids) do
   else
     words[n] = recall(first, second, current, before)
   end
-  if not words[n] then
+  if words[n] then
+    others[words[n]] = others[words[n]] or {}
+    table.insert(others[words[n]], id)
+  else
     words[n], live[id] = 'created', raw
     records[#records + 1] = id
     records[#records + 1] = raw
@@ -73,4 +77,5 @@ end
 if woken or (#delays > 0 and live[call('ZRANGE', K.delayed, 0, 0)[1]]) then
   nudge()
 end
+tell(0, others)
 return words

@@ -12,7 +12,7 @@ RETURNS
   {word, {id, ...}}  and the jobs that are gone
     'serving': it must be paused first; 'active': jobs are; nothing changed. 'more': call again. 'done'
 DERIVED
-  jobs state lane ring ready parked held delayed active completed failed slots
+  jobs state lane ring ready parked held delayed active completed failed slots events
 ]]
 -- @include redis/locals
 -- @include queue/keys
@@ -23,6 +23,7 @@ DERIVED
 -- @include queue/free_slots
 -- @include queue/retire
 -- @include queue/drop_lanes
+-- @include queue/tell
 local gone, seen, left = {}, {}, tonumber(ARGV[1])
 if not meta().paused then
   return {'serving', gone}
@@ -56,4 +57,5 @@ for n, raw in ipairs(#ids > 0 and redis.call('HMGET', K.jobs, unpack(ids)) or {}
   end
 end
 forget(ids)
+tell(0, {removed = gone})
 return {redis.call('EXISTS', K.jobs, K.ready, K.parked) > 0 and 'more' or 'done', gone}

@@ -17,7 +17,7 @@ RETURNS
     the jobs that wait again; those that stalled too often or are cancelled, leased to the caller to settle as
     fate says: 'stalled', 'cancelled'
 DERIVED
-  jobs state lane ring ready parked delayed active completed failed slots wake
+  jobs state lane ring ready parked delayed active completed failed slots wake events
 ]]
 -- @include redis/locals
 -- @include redis/clock
@@ -35,6 +35,7 @@ DERIVED
 -- @include queue/retire
 -- @include queue/age_out
 -- @include queue/lease
+-- @include queue/tell
 local m = meta()
 if m.run ~= ARGV[2] then
   return {'closed'}
@@ -69,6 +70,7 @@ if #ids > 0 then
   if enlist('LPUSH', waiting, m.vtime) or relieved then
     nudge()
   end
+  tell(0, {stalled = back})
   m.last, m.seq = now, c.seq
   write_meta(m)
 end

@@ -9,7 +9,7 @@ ARGV
 RETURNS
   {word, ...}  for each: 'removed'; 'active': only its worker ends it; 'absent'
 DERIVED
-  jobs state parked delayed completed failed wake
+  jobs state parked delayed completed failed wake events
 ]]
 -- @include redis/locals
 -- @include queue/keys
@@ -19,6 +19,7 @@ DERIVED
 -- @include queue/nudge
 -- @include queue/retire
 -- @include queue/take_out
+-- @include queue/tell
 local words, gone, lists, left, seen = {}, {}, {d = {}, f = {}, c = {}, w = {}}, {}, {}
 local raws, states = redis.call('HMGET', K.jobs, unpack(ARGV)), redis.call('HMGET', K.state, unpack(ARGV))
 for n, id in ipairs(ARGV) do
@@ -42,4 +43,5 @@ for _, id in ipairs(lists.c) do
   redis.call('LREM', K.completed, 1, id) -- no longer than what is kept
 end
 take_out(gone, lists.d, left)
+tell(0, {removed = gone})
 return words

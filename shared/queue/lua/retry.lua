@@ -10,7 +10,7 @@ ARGV
 RETURNS
   {id, ...}  the jobs that had failed
 DERIVED
-  jobs state lane ring ready parked failed wake
+  jobs state lane ring ready parked failed wake events
 ]]
 -- @include redis/locals
 -- @include queue/keys
@@ -22,6 +22,7 @@ DERIVED
 -- @include queue/relieve
 -- @include queue/enlist
 -- @include queue/nudge
+-- @include queue/tell
 local ids, seen = {}, {}
 for at = 2, #ARGV do
   if not seen[ARGV[at]] and redis.call('ZSCORE', K.failed, ARGV[at]) then
@@ -38,6 +39,7 @@ if #ids > 0 then
     jobs[n] = {id = ids[n], lane = lane, priority = priority}
   end
   redis.call('ZREM', K.failed, unpack(ids))
+  tell(0, {requeued = ids})
   redis.call('HDEL', K.state, unpack(ids))
   if enlist('RPUSH', jobs, meta().vtime) then
     nudge()

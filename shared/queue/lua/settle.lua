@@ -19,6 +19,7 @@ RETURNS
                           'lease_lost': the token does not hold the job, nothing changed; claimed as `claim` returns it, or ''
 DERIVED
   jobs state lane ring ready parked held costly refused delayed active completed failed config windows slots ids wake
+  events
 ]]
 -- @include redis/locals
 -- @include redis/clock
@@ -67,6 +68,7 @@ DERIVED
 -- @include queue/refund_jobs
 -- @include queue/retire
 -- @include queue/settle
+-- @include queue/tell
 -- @include idempotency/shards
 -- @include idempotency/remember
 local m, jobs, words = meta(), {}, {}
@@ -90,12 +92,13 @@ if #held > 0 then
     refund_jobs(books, charged, relieved)
     woken = relieve_windows(relieved)
   end
-  local completed, failed, due, overruled = settle(held, m.vtime, now)
+  local completed, failed, due, overruled, others = settle(held, m.vtime, now)
   for n, job in ipairs(overruled and jobs or {}) do
     words[n] = job.word or words[n]
   end
   remember(held, now, ttl)
   retire(completed, failed, now, tonumber(ARGV[7]), tonumber(ARGV[8]))
+  tell(#completed - #(others.cancelled or {}), others)
   m.moved = true
   woken = woken or due
   if woken and ARGV[3] == '0' then

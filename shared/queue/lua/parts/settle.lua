@@ -1,14 +1,25 @@
 -- settle(held, vtime, now): moves jobs that left `active` where their verdicts say, but ends those that are cancelled;
--- the finished ones by kind, whether a worker may have to be woken, and whether any verdict was not followed.
+-- the finished ones by kind, whether a worker may have to be woken, whether any verdict was not followed, and what to
+-- tell of those that did not simply complete.
+local WORDS = {f = 'failed', r = 'retried', l = 'released', d = 'deferred', x = 'cancelled'}
+
 local function settle(held, vtime, now)
   local left, states, fresh, delayed, released = {}, {}, {}, {}, {}
-  local completed, failed, overruled = {}, {}, false
+  local completed, failed, overruled, others = {}, {}, false, {}
   for _, job in ipairs(held) do
     local verdict, id = job.verdict, job.id
     left[#left + 1] = id
-    if job.held >= CANCELLED and verdict ~= 'c' then
-      verdict, overruled, job.word = 'c', true, 'cancelled'
-      job.verdict, job.story = 'c', pack_bytes('>H', 9) .. 'cancelled'
+    if job.held >= CANCELLED and verdict ~= 'c' and verdict ~= 'x' then
+      verdict, overruled, job.word = 'x', true, 'cancelled'
+      job.story = pack_bytes('>H', 9) .. 'cancelled'
+    end
+    local word = WORDS[verdict]
+    if word then
+      others[word] = others[word] or {}
+      table.insert(others[word], id)
+    end
+    if verdict == 'x' then
+      verdict, job.verdict = 'c', 'c'
     end
     if verdict == 'c' or verdict == 'f' then
       local list = verdict == 'c' and completed or failed
@@ -42,5 +53,5 @@ local function settle(held, vtime, now)
   if #delayed > 0 then
     redis.call('ZADD', K.delayed, unpack(delayed))
   end
-  return completed, failed, enlist('LPUSH', released, vtime) or #delayed > 0, overruled
+  return completed, failed, enlist('LPUSH', released, vtime) or #delayed > 0, overruled, others
 end
