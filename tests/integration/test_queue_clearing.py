@@ -157,6 +157,47 @@ async def test_an_obliterated_queue_keeps_what_binds_whatever_comes_next(valkey_
         assert len((await b.queue.claim(0, 9)).jobs) == 1  # of 4 a minute, 3 were charged before
 
 
+async def test_a_queue_that_is_resumed_before_all_of_it_is_obliterated_serves_what_is_left_and_what_comes(
+    valkey_url: str,
+) -> None:
+    async with bench(valkey_url) as b:
+        await b.queue.enqueue([job("first", "a"), job("second", "b")])
+        await b.queue.pause(0)
+        assert await b.queue.obliterate(0, limit=1) == (Obliterated.MORE, ["first"])
+        state = await b.state()
+        assert {key: state[key] for key in state if key.startswith(("lane:", "ring:", "ready"))} == {
+            "lane:b:1": ["second"],
+            "ring:b": ["b"],
+            "ready": {"a": 0.0, "b": 0.0},
+        }
+        await b.queue.resume(0)
+        await b.queue.enqueue([job("third", "a")])
+        assert [each.id async for each in worked_off(b)] == ["third", "second"]
+        assert await b.queue.enqueue([job("fourth", "a")]) == [Enqueued.CREATED]
+        assert [each.id async for each in worked_off(b)] == ["fourth"]
+
+
+async def test_a_lane_that_waits_for_what_is_obliterated_goes_on(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        await b.queue.configure(0, [limits("a", cap=1), limits("b", (60, 3))])
+        await b.queue.enqueue([job("held", "a"), job("next", "a"), job("first", "b")])
+        _, first = (await b.queue.claim(0, 9)).jobs
+        await b.queue.settle(0, [Settlement(first, Verdict.RETRY, at_ms=T0 + 90_000)])
+        await b.queue.enqueue([job("dear", "b", cost=3), job("cheap", "b")])
+        assert (await b.queue.claim(0, 9)).jobs == ()
+        await b.queue.pause(0)
+        assert await b.queue.obliterate(0, force=True, limit=1) == (Obliterated.MORE, ["held"])
+        await b.queue.resume(0)
+        assert [each.id for each in (await b.queue.claim(0, 9)).jobs] == ["next"]
+        await b.queue.pause(0)
+        assert await b.queue.obliterate(0, force=True, limit=3) == (
+            Obliterated.MORE,
+            ["next", "first", "dear"],
+        )
+        await b.queue.resume(0)
+        assert [each.id for each in (await b.queue.claim(0, 9)).jobs] == ["cheap"]
+
+
 @pytest.mark.parametrize("slots", [1, 9])
 async def test_a_queue_that_is_obliterated_leaves_no_lane_behind(valkey_url: str, slots: int) -> None:
     async with bench(valkey_url) as b:

@@ -20,6 +20,7 @@ DERIVED
 -- @include queue/record
 -- @include queue/state
 -- @include queue/lane_lists
+-- @include queue/relieve
 -- @include queue/free_slots
 -- @include queue/retire
 -- @include queue/drop_lanes
@@ -36,7 +37,7 @@ if #ids > 0 then
   for n, id in ipairs(ids) do
     jobs[n] = {id = id, lane = record(raws[n]), held = select(6, state(states[n]))}
   end
-  free_slots(jobs)
+  relieve(free_slots(jobs)) -- what is left, or comes, need not wait for slots that nobody gives back any more
   redis.call('ZREM', K.active, unpack(ids))
 end
 for _, key in ipairs({K.failed, K.delayed}) do

@@ -1,5 +1,5 @@
--- drop_lanes(limit): empties lanes and takes them from the places they have, at most so many entries and places; the
--- ids that it met.
+-- drop_lanes(limit): empties lanes, at most so many entries, and takes each from its place together with its last
+-- entry: whoever comes to an empty lane gives it a place. The ids that it met.
 local function drop_lanes(limit)
   local ids = {}
   while limit > 0 do
@@ -17,10 +17,14 @@ local function drop_lanes(limit)
     for _, id in ipairs(popped and popped[2] or {}) do
       ids[#ids + 1] = id
     end
-    if not popped and lane and not alone then
-      redis.call('LPOP', line)
-    elseif not popped then
-      redis.call('ZREM', tenant and K.ready or K.parked, tenant or parked)
+    if not lane or redis.call('EXISTS', first, second, third, fourth) == 0 then
+      if lane and not alone then
+        redis.call('LPOP', line)
+      else
+        redis.call('ZREM', tenant and K.ready or K.parked, tenant or parked)
+      end
+    elseif alone then
+      redis.call('ZADD', K.parked, 0, parked) -- its next job may cost less
     end
     limit = limit - (popped and #popped[2] or 1)
   end
