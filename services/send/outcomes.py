@@ -54,6 +54,13 @@ def ending(row: Row[Any], outcome: SendOutcome, settings: SendSettings) -> Endin
     return Ending(row, _retry(row, outcome, settings), ambiguous=definite)
 
 
+def told(ending: Ending) -> str:
+    """A line for the log of its job. The reason stays with the row: a provider may quote an address."""
+    record = ending.record
+    until = f" until {record.due_at:%Y-%m-%d %H:%M:%S %Z}" if record.due_at is not None else ""
+    return f"{record.outcome}: the send is {record.status}{until}"
+
+
 def _retry(row: Row[Any], outcome: SendOutcome, settings: SendSettings) -> Record:
     """An ordinary retry, until the attempts are used up. What never reached the provider costs nothing."""
     given_back = outcome.kind is Outcome.NOT_CONNECTED

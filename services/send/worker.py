@@ -84,6 +84,8 @@ class Sender:
             ending = outcomes.not_begun(row)
         else:
             ending = outcomes.ending(row, await self._outcome(send, call), self._settings)
+        if ending.record.status != "accepted":
+            context.log(outcomes.told(ending))
         await self._record(ending)
         return _ended(context, ending)
 
@@ -107,6 +109,7 @@ class Sender:
                 return await self._ledger.record(ending)
             except StoreUnavailable:
                 log.warning("send.outcome_waits", action_id=str(ending.row.id))
+                current_job().log("The outcome waits for Postgres.")
                 await asyncio.sleep(backoff.next().total_seconds())
 
     def _too_old(self, context: JobContext) -> bool:

@@ -22,6 +22,7 @@ from shared.broker.broker import JobBroker
 from shared.broker.context import JobContext, enter
 from shared.broker.endings import raised, released
 from shared.broker.held import Held, Stop, renew
+from shared.broker.reports import Reports
 from shared.loop import AWAY, Loop
 from shared.queue.queue import Queue
 from shared.queue.types import Claimed, ClaimedJob, ClaimStatus, Settlement, Verdict
@@ -65,6 +66,7 @@ class Consumer:
         self._turn = 0
         self._ended: list[deque[Settlement]] = [deque() for _ in self._partitions]
         self._held: set[Held] = set()
+        self._reports = Reports(queue, self._held)
         self._room = asyncio.Event()  # a slot is free, and a partition is cold
         self._changed = asyncio.Event()  # a handler ended, or a visit did
         self._draining = False
@@ -77,6 +79,7 @@ class Consumer:
         self._chores = (
             Loop("renewal", self._renew, every=broker.spec.renew),
             Loop("reaping", self._reap, every=broker.engine.reap_every),
+            Loop("reports", self._reports.write_running, every=_LOOK),
         )
         self._loops = AsyncExitStack()
 
@@ -108,9 +111,10 @@ class Consumer:
 
     async def _settle_and_claim(self, partition: int) -> None:
         slots, ended = self._free_slots(), self._take_ended(partition)
-        sent = time.monotonic()
         self._asked += slots
         try:
+            await self._reports.write_ended(partition)
+            sent = time.monotonic()
             words, claimed = await self._queue.settle(partition, ended, slots)
         except _UNANSWERED:
             # For the next visit. What cannot even be sent is not kept: it would hold up all the others.
@@ -253,6 +257,7 @@ class Consumer:
     def _finish(self, held: Held, settlement: Settlement | None) -> None:
         self._books.handled(held.context)
         self._held.discard(held)
+        self._reports.ended(held)
         ended = self._ended[held.partition]
         if settlement is not None:
             ended.append(settlement)
@@ -262,9 +267,8 @@ class Consumer:
     # Chores
 
     async def _renew(self) -> None:
-        held = list(self._held)
-        await renew(self._queue, held)
-        if held:
+        if held := list(self._held):
+            await renew(self._queue, held)
             self._broker.health.answered()
 
     async def _reap(self) -> bool:
@@ -284,12 +288,9 @@ class Consumer:
         for held in list(self._held):
             log.warning("job.cut_short", job_id=held.context.id, committed=held.context.committed)
             held.stop(Stop.SHUTDOWN)
-        await self._until(self._is_empty, _SETTLING)
+        await self._until(lambda: not (self._held or self._visiting or any(self._ended)), _SETTLING)
         if left := len(self._held) + sum(map(len, self._ended)):
             log.error("jobs.left", jobs=left)  # their leases lapse, and they run again elsewhere
-
-    def _is_empty(self) -> bool:
-        return not self._held and not any(self._ended) and not self._visiting
 
     async def _until(self, done: Callable[[], bool], longest: timedelta) -> None:
         with suppress(TimeoutError):

@@ -1,12 +1,24 @@
 """What a handler knows of its own job, and what it tells the receiver about it."""
 
 import time
+from collections import deque
+from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from shared.jobs import parse_job_id
+from shared.queue.reporting import MOST_LINES, LogLine, packed_progress
 from shared.queue.types import ClaimedJob
+
+
+@dataclass(slots=True)
+class Untold:
+    """What a handler reported that is not written down yet: its progress, packed, and lines of its log."""
+
+    progress: bytes = b""
+    lines: deque[LogLine] = field(default_factory=lambda: deque(maxlen=MOST_LINES))
 
 
 @dataclass(slots=True)
@@ -15,7 +27,8 @@ class JobContext:
 
     `claimed_at` is this process's monotonic clock, in seconds, when the claim was *sent*: a charge is never
     older than `age()` says. `committed` is set by `commit()`. `requeued` says that the job was sent again
-    while it ran; `error` is what Taskiq caught from its handler.
+    while it ran; `error` is what Taskiq caught from its handler. `untold` is what the handler
+    reported since that was last written down.
     """
 
     job: ClaimedJob
@@ -23,6 +36,7 @@ class JobContext:
     committed: bool = False
     requeued: bool = False
     error: BaseException | None = None
+    untold: Untold | None = None
 
     @property
     def id(self) -> str:
@@ -47,6 +61,37 @@ class JobContext:
     def age(self) -> timedelta:
         """How long ago the claim was sent: its charge is no older."""
         return timedelta(seconds=time.monotonic() - self.claimed_at)
+
+    def now_ms(self) -> int:
+        """The server's clock now, as far as this process can tell: it was `claimed_ms` at the claim."""
+        return self.job.claimed_ms + self.age() // timedelta(milliseconds=1)
+
+    def progress(self, value: float | Mapping[str, Any]) -> None:
+        """Say how far the job is: a number from 0 to 1, or a small object.
+
+        Whoever looks at the job sees the last one, within about a second, and as long as the job is kept. The
+        handler does not wait for it; of a job that was lost to another worker nothing is told.
+
+        Raises:
+            OutOfRange: it is neither; an object has at most 1,000 bytes as JSON.
+        """
+        packed = packed_progress(value)
+        self.untold = self.untold or Untold()
+        self.untold.progress = packed
+
+    def log(self, line: str) -> None:
+        """Say what happened, to whoever looks, as with `progress`: the last 50 lines, 500 bytes of each.
+
+        Operators read it: no addresses, no secrets.
+        """
+        self.untold = self.untold or Untold()
+        self.untold.lines.append(LogLine(self.now_ms(), line))
+
+    def tell_again(self, untold: Untold) -> None:
+        """Take back what could not be written down; what was reported since is newer."""
+        newer = self.untold or Untold()
+        lines = deque([*untold.lines, *newer.lines], MOST_LINES)
+        self.untold = Untold(newer.progress or untold.progress, lines)
 
     def commit(self) -> None:
         """Pass the point of no return: neither a lost lease nor the job's timeout stops the handler any more.

@@ -65,11 +65,11 @@ def raised(context: JobContext, error: BaseException, spec: QueueSpec) -> Settle
             return Settlement(job, Verdict.DEFERRED, at_ms=_ms(error.until), reason=reason)
         case StoreUnavailable():
             # However long Postgres is away, it is no job's fault.
-            at_ms = _server_ms(context) + _AWAY // timedelta(milliseconds=1)
+            at_ms = context.now_ms() + _AWAY // timedelta(milliseconds=1)
             return Settlement(job, Verdict.DEFERRED, at_ms=at_ms, reason=reason)
         case NoResultError() if context.requeued:
             # Taskiq's Context.requeue: to the end of the lane.
-            return Settlement(job, Verdict.DEFERRED, at_ms=_server_ms(context))
+            return Settlement(job, Verdict.DEFERRED, at_ms=context.now_ms())
         case NoResultError():
             return Settlement(job, Verdict.COMPLETED)
         case _:
@@ -99,7 +99,7 @@ def _failed_attempt(context: JobContext, reason: str, spec: QueueSpec) -> Settle
     job = context.job
     if job.attempt >= job.max_attempts:
         return Settlement(job, Verdict.FAILED, reason=reason)
-    at_ms = _server_ms(context) + _backoff(job, spec) // timedelta(milliseconds=1)
+    at_ms = context.now_ms() + _backoff(job, spec) // timedelta(milliseconds=1)
     return Settlement(job, Verdict.RETRY, at_ms=at_ms, reason=reason)
 
 
@@ -110,11 +110,6 @@ def _backoff(job: ClaimedJob, spec: QueueSpec) -> timedelta:
     """
     ceiling = min(spec.backoff_cap, spec.backoff * (1 << min(job.attempt - 1, 32)))
     return ceiling * random.random()
-
-
-def _server_ms(context: JobContext) -> int:
-    """The server's clock now, as far as this process can tell: it was `claimed_ms` at the claim."""
-    return context.job.claimed_ms + context.age() // timedelta(milliseconds=1)
 
 
 def _subject(lane: str, scope: str) -> str:

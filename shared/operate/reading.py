@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -110,15 +111,21 @@ class Reading(Finding):
 
     async def _in_redis(self, kind: str, row: Row[Any]) -> Mapping[str, Any] | None:
         queue = self._queues[QUEUE_OF[kind]]
+        partition, wanted = queue.partition_of(str(row.tenant_id)), job_id(kind, row.id, row.g)
         try:
-            found = await queue.job(queue.partition_of(str(row.tenant_id)), job_id(kind, row.id, row.g))
+            found = await queue.job(partition, wanted)
+            told = await queue.reported(partition, wanted)
         except AWAY:
             return None
         if found is None:
             return None
         seen, job = found
         shown = {"lane": job.lane, "priority": job.priority, "max_attempts": job.max_attempts}
-        return {**{name: value for name, value in asdict(seen).items() if name != "id"}, **shown}
+        log = [
+            {"at": datetime.fromtimestamp(line.at_ms / 1000, UTC), "text": line.text} for line in told.lines
+        ]
+        known = {name: value for name, value in asdict(seen).items() if name != "id"}
+        return {**known, **shown, "progress": told.progress, "log": log}
 
     async def delivery(self, delivery_id: UUID) -> Mapping[str, Any]:
         """A delivery whole, with its body as it was posted. Raises NotFound."""

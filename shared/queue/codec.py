@@ -7,6 +7,7 @@
   also the reason's length 2, reason, result
 - settlement: verdict 1 (c f r l d x), epoch 6, seq 6, at 6, refund 1, subject's length 1, reason's length 2,
   [closed until 6, subject], reason, result
+- report: progress's length 2, progress (JSON), then for each line its time 6, its length 2 and its text
 - config: flags 1 (1 paused, 2 own windows, 4 capped), weight 2, cap 4, closed until 6, then for each window
   its length in ms 4 and limit 4
 """

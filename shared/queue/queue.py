@@ -17,6 +17,7 @@ from shared.queue.codec import milliseconds, pack_record, pack_settlement, unpac
 from shared.queue.opening import Opening
 from shared.queue.operating import Operating
 from shared.queue.reading import Reading
+from shared.queue.reporting import Reporting
 from shared.queue.types import (
     Claimed,
     ClaimedJob,
@@ -43,7 +44,7 @@ _ENQUEUED = {word.encode(): word for word in Enqueued}
 _SETTLED = {word.encode(): word for word in Settled}
 
 
-class Queue(Operating, Clearing, Opening, Reading, Waiting, Watching):
+class Queue(Operating, Clearing, Opening, Reading, Reporting, Waiting, Watching):
     """A queue of jobs in Redis. Every method is one script, or one script per 50 or 100 jobs.
 
     Needs a client of `shared.redis.client.connect` with a connection of its own; `beside` is a second one,

@@ -134,9 +134,12 @@ def test_a_job_is_shown_whole(valkey_url: str) -> None:
         "state": "waiting",
         "reason": "",
         "attempt": 0,
+        "cancelling": False,
         "lane": lane,
         "priority": 1,
         "max_attempts": 3,
+        "progress": None,
+        "log": [],
     }
     assert "example.org" not in outreach("jobs", "show", job), "who it is for is the contact's, not the job's"
 

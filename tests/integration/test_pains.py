@@ -18,6 +18,7 @@ from shared.jobs import SENDS, JobState
 from shared.queue.engine import Engine
 from shared.queue.operating import Removed
 from shared.queue.queue import Queue
+from shared.queue.reporting import LogLine, Report
 from shared.queue.types import Charge, Claimed, Enqueued, Seen, Settlement, Slot, SubjectConfig, Verdict
 from shared.redis.client import connect
 from tests.brokers import ended, redis_settings, sending, working
@@ -60,6 +61,7 @@ async def act_of_every_kind(b: Bench) -> None:
     for slots in (50, 0):
         jobs = (await queue.claim(0, 50)).jobs
         await queue.extend(0, jobs)
+        await queue.report(0, [Report(each, b"1", [LogLine(b.clock.now, "line")] * 9) for each in jobs])
         await queue.settle(0, [Settlement(each, Verdict.RELEASED) for each in jobs], slots)
     await queue.promote(0, [f"due-{n}" for n in range(50)])
     await queue.retry_oldest(0)

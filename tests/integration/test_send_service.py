@@ -104,7 +104,7 @@ async def test_a_refused_account_stops_its_sender_until_it_is_reopened_and_then_
     assert [row["tries"] for row in await world.actions()] == [0, 0, 0]
 
 
-async def test_a_call_that_takes_too_long_is_unknown(
+async def test_a_call_that_takes_too_long_is_unknown_and_the_log_of_its_job_says_so(
     database: Database, database_url: str, valkey_url: str
 ) -> None:
     world = await World.create(database, HELLO)
@@ -112,6 +112,9 @@ async def test_a_call_that_takes_too_long_is_unknown(
         it.provider.answers.append(stall)
         await it.dispatched()
         await worked(it, provider_timeout=timedelta(milliseconds=200))
+        (action,) = await world.actions()
+        told = await it.dispatch.sends.reported(0, f"send:{action['id']}:0")
+    assert [line.text for line in told.lines] == ["unknown: the send is unknown"]
     assert [state[:2] for state in await it.states()] == [("unknown", 0)]
     assert await it.attempts() == [(0, "unknown", False)]
 

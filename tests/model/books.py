@@ -1,16 +1,19 @@
 """The dict model: what the engine should hold, as plain Python, and what must be true of its answers."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from shared.jobs import JobState
+from shared.queue.reporting import MOST_LINES, Report, Reported
 from shared.queue.types import ClaimedJob, SubjectConfig, Window
 from tests.model.windows import Charged, Log
 
 NEWEST_VERSION = 1
 DAY_MS = 86_400_000
 TENANTS = ("a", "b", "c")
+NOTHING = Reported()
 LANES = ("a/email/s1", "a/email/s2", "a/sms/s3", "b/email/s4", "c")
 
 
@@ -36,6 +39,12 @@ class Job:
     reason: str = ""
     newer_since: int = 0
     cancelled: bool = False
+    told: Reported = NOTHING
+
+    def tell(self, report: Report) -> None:
+        """Its holder reports."""
+        progress = json.loads(report.progress) if report.progress else self.told.progress
+        self.told = Reported(progress, (*self.told.lines, *report.lines)[-MOST_LINES:])
 
     @property
     def tenant(self) -> str:

@@ -74,9 +74,10 @@ class Clearing(Ground):
         partition=st.integers(0, 2),
         force=st.booleans(),
         calls=st.integers(1, 9),
+        limit=st.sampled_from([2, 9]),
         pause=st.sampled_from([True, False, False, False]),
     )
-    def obliterate(self, partition: int, force: bool, calls: int, pause: bool) -> None:
+    def obliterate(self, partition: int, force: bool, calls: int, limit: int, pause: bool) -> None:
         """A few calls of it, which need not come to an end, on a queue that is paused for it or is not."""
         partition %= self.partitions
         books = self.books[partition]
@@ -84,7 +85,7 @@ class Clearing(Ground):
             self.run(self.queue.pause(partition))
             books.paused = True
         for _ in range(calls):
-            word, gone = self.run(self.queue.obliterate(partition, force=force, limit=9))
+            word, gone = self.run(self.queue.obliterate(partition, force=force, limit=limit))
             saw("obliterate", word)
             active = books.ids(JobState.ACTIVE)
             assert (word is Obliterated.SERVING) is not books.paused

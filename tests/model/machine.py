@@ -1,9 +1,12 @@
 """The engine against the dict model: random transitions on a real server, compared after every step."""
 
+from typing import Any
+
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
 from shared.jobs import JobState
+from shared.queue import reporting
 from shared.queue.types import Verdict
 from tests.model.books import DAY_MS
 from tests.model.coverage import COVERAGE, STEP, saw
@@ -69,6 +72,14 @@ class EngineMachine(Stories):
     def lanes_shares_and_limits_agree(self) -> None:
         for partition in range(self.partitions):
             self.agrees(partition)
+
+    @invariant()
+    def what_was_told_of_jobs_is_kept_as_long_as_they_are(self) -> None:
+        for partition, books in enumerate(self.books):
+            kept: Any = self.run(self.redis.hgetall(self.queue._key(partition, "reports")))  # type: ignore[arg-type]  # redis-py's union
+            found = {job_id.decode(): reporting._unpacked(raw) for job_id, raw in kept.items()}
+            told = {job.id: job.told for job in books.jobs.values() if job.id in found or any(job.told)}
+            assert found == told
 
     @invariant()
     def leases_agree(self) -> None:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from shared.jobs import JobState
+from shared.queue.reporting import LogLine, Report
 from shared.queue.types import ClaimedJob, Settled, Settlement, Verdict
 from tests.model.books import Books, Job
 from tests.model.claiming import Claiming
@@ -159,9 +160,11 @@ class Settling(Claiming):
             pool += [claimed for where, claimed in self.old if where == partition]
         if not pool:
             return
-        chosen = data.draw(
-            st.lists(st.sampled_from(pool), min_size=1, max_size=4, unique_by=lambda job: job.id)
-        )
+        chosen = st.lists(st.sampled_from(pool), min_size=1, max_size=4, unique_by=lambda job: job.id)
+        self.extended(partition, data.draw(chosen))
+
+    def extended(self, partition: int, chosen: list[ClaimedJob]) -> None:
+        books = self.books[partition]
         now = self.server_now(partition)
         lost, cancelled = self.run(self.queue.extend(partition, chosen))
         for claimed in chosen:
@@ -172,6 +175,32 @@ class Settling(Claiming):
             assert (claimed.id in lost) is not holds
             if holds:
                 books.jobs[claimed.id].lease_ms = now + LEASE
+
+    @rule(
+        partition=st.integers(0, 2),
+        mine=st.booleans(),
+        progress=st.sampled_from([b"", b"0.5", b'{"done":1}']),
+        lines=st.sampled_from([0, 1, 30]),
+        data=st.data(),
+    )
+    def report(self, partition: int, mine: bool, progress: bytes, lines: int, data: st.DataObject) -> None:
+        partition %= self.partitions
+        books = self.books[partition]
+        pool = [job.claimed for job in books.jobs.values() if job.claimed is not None]
+        if not mine:
+            pool += [claimed for where, claimed in self.old if where == partition]
+        if not pool:
+            return
+        said = [LogLine(self.now + n, f"line {n}") for n in range(lines)]
+        chosen = st.lists(st.sampled_from(pool), min_size=1, max_size=3, unique_by=lambda job: job.id)
+        reports = [Report(claimed, progress, said) for claimed in data.draw(chosen)]
+        lost = self.run(self.queue.report(partition, reports))
+        for report in reports:
+            holds = self.holds(books, report.job)
+            saw("report", "kept" if holds else "lost")
+            assert (report.job.id in lost) is not holds
+            if holds:
+                books.jobs[report.job.id].tell(report)
 
     @rule(partition=st.integers(0, 2))
     def reap(self, partition: int) -> None:

@@ -79,6 +79,7 @@ class Stories(Producing, Settling, Operating, Opening):
         self.claim(partition, slots)
         held = [job.claimed for job in books.jobs.values() if job.claimed is not None][:2]
         self.cancelled(partition, [claimed.id for claimed in held])
+        self.extended(partition, held)
         if dies:
             self.now += LEASE + 1_000
             self.reap(partition)
@@ -112,6 +113,17 @@ class Stories(Producing, Settling, Operating, Opening):
         self.run(self.queue.resume(partition))
         books.paused = False
         saw("resume", "queue")
+
+    @rule(partition=st.integers(0, 2), more=st.integers(1, 4), slots=st.integers(1, 4), rarely=rarely)
+    def stop_obliterating(self, partition: int, more: int, slots: int, rarely: bool) -> None:
+        """An operator obliterates a queue, and thinks better of it when some of what waits is gone."""
+        if rarely:
+            partition %= self.partitions
+            books = self.books[partition]
+            self.claim(partition, slots)
+            first = len(books.jobs) - len(books.ids(JobState.WAITING))
+            self.obliterate(partition, True, 1, first + more, True)
+            self.claim(partition, slots)
 
     @rule(draft=drafts, rarely=rarely)
     def wait_a_day_for_a_newer_worker(self, draft: Draft, rarely: bool) -> None:

@@ -70,6 +70,23 @@ FAULTS = (
     Fault("queue", "cancel", "held % CANCELLED + CANCELLED", "CANCELLED", "a cancelled job keeps its slots"),
     Fault("queue", "settle", "job.held >= CANCELLED", "false", "a cancelled job runs again"),
     Fault("queue", "reap", "job.held >= CANCELLED", "false", "it runs again when its worker dies"),
+    Fault("queue", "report", "words[n] == 'lease_lost'", "false", "a worker goes on with what it lost"),
+    Fault("queue", "report", "job.progress ~= '' and", "true and", "a line of log wipes the progress"),
+    Fault("queue", "last_lines", "#starts - most + 1", "#starts - most", "a log grows beyond its bound"),
+    Fault(
+        "queue",
+        "retire",
+        "call('HDEL', K.reports, unpack(ids))",
+        "call('HDEL', K.reports, '')",
+        "logs of jobs that are gone stay",
+    ),
+    Fault(
+        "queue",
+        "obliterate",
+        "relieve(free_slots(jobs))",
+        "free_slots(jobs)",
+        "lanes wait for slots that are free",
+    ),
     Fault("redis", "clock", "math.max(now, last)", "now", "time runs backwards"),
 )
 

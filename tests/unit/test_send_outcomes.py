@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from services.send.outcomes import ending, not_begun
+from services.send.outcomes import ending, not_begun, told
 from shared.providers.base import Outcome, SendOutcome
 from shared.settings import SendSettings
 
@@ -82,3 +82,16 @@ def test_a_request_that_came_too_late_to_begin_goes_back_with_its_charge_and_use
     assert (ended.record.status, ended.record.tries, ended.record.given_back) == ("pending", 0, True)
     assert ended.record.delay > timedelta(0)
     assert (ended.closure, ended.ambiguous) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (Outcome.REJECTED, "rejected: the send is failed"),
+        (Outcome.RATE_LIMITED, "rate_limited: the send is pending until 2026-11-25 12:00:00 UTC"),
+    ],
+)
+def test_the_log_of_a_job_says_what_became_of_its_send_but_quotes_no_provider(
+    kind: Outcome, said: str
+) -> None:
+    assert told(ending(row(), SendOutcome(kind, reason="jo@example.org", until=LATER), SETTINGS)) == said

@@ -10,7 +10,7 @@ ARGV
 RETURNS
   {word, ...}  for each: 'removed'; 'cancelling': a worker has it; 'finished'; 'absent'
 DERIVED
-  jobs state parked delayed completed failed wake events
+  jobs state reports parked delayed completed failed wake events
 ]]
 -- @include redis/locals
 -- @include queue/keys

@@ -12,7 +12,7 @@ ARGV
 RETURNS
   {id, ...}  the jobs that are gone; fewer than the limit: no other is that old
 DERIVED
-  jobs state completed failed
+  jobs state reports completed failed
 ]]
 -- @include redis/locals
 -- @include redis/clock

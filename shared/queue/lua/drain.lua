@@ -14,7 +14,7 @@ ARGV
 RETURNS
   {cursor, {id, ...}}  cursor '0' after the last; the jobs that are gone, or would be
 DERIVED
-  jobs state parked delayed completed failed wake events
+  jobs state reports parked delayed completed failed wake events
 ]]
 -- @include redis/locals
 -- @include queue/keys

@@ -12,7 +12,7 @@ RETURNS
   {word, {id, ...}}  and the jobs that are gone
     'serving': it must be paused first; 'active': jobs are; nothing changed. 'more': call again. 'done'
 DERIVED
-  jobs state lane ring ready parked held delayed active completed failed slots events
+  jobs state reports lane ring ready parked held delayed active completed failed slots events
 ]]
 -- @include redis/locals
 -- @include queue/keys

@@ -17,7 +17,7 @@ RETURNS
     the jobs that wait again; those that stalled too often or are cancelled, leased to the caller to settle as
     fate says: 'stalled', 'cancelled'
 DERIVED
-  jobs state lane ring ready parked delayed active completed failed slots wake events
+  jobs state reports lane ring ready parked delayed active completed failed slots wake events
 ]]
 -- @include redis/locals
 -- @include redis/clock

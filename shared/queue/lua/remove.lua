@@ -9,7 +9,7 @@ ARGV
 RETURNS
   {word, ...}  for each: 'removed'; 'active': only its worker ends it; 'absent'
 DERIVED
-  jobs state parked delayed completed failed wake events
+  jobs state reports parked delayed completed failed wake events
 ]]
 -- @include redis/locals
 -- @include queue/keys

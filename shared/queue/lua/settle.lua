@@ -18,7 +18,7 @@ RETURNS
   {{word, ...}, claimed}  for each 'ok'; 'cancelled': it was, so it ended for good whatever its verdict; or
                           'lease_lost': the token does not hold the job, nothing changed; claimed as `claim` returns it, or ''
 DERIVED
-  jobs state lane ring ready parked held costly refused delayed active completed failed config windows slots ids wake
+  jobs state reports lane ring ready parked held costly refused delayed active completed failed config windows slots ids wake
   events
 ]]
 -- @include redis/locals

@@ -1,8 +1,9 @@
--- forget(ids): drops jobs that are in no list any more.
+-- forget(ids): drops jobs that are in no list any more, and what was told of them.
 local function forget(ids)
   if #ids > 0 then
     redis.call('HDEL', K.jobs, unpack(ids))
     redis.call('HDEL', K.state, unpack(ids))
+    redis.call('HDEL', K.reports, unpack(ids))
   end
 end
 
