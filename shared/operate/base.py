@@ -45,13 +45,14 @@ class Base:
     async def _forget(self, queue: Queue, jobs: Sequence[tuple[UUID, str]]) -> None:
         """Take jobs of tenants out of Redis whose rows have moved on: they could do nothing any more.
 
-        So it is no matter if Redis is away, or somebody runs one just now.
+        So it is no matter if Redis is away. A worker that has one learns of it as it renews, and stops.
         """
         places: dict[int, list[str]] = defaultdict(list)
         for tenant_id, job in jobs:
             places[queue.partition_of(str(tenant_id))].append(job)
         try:
             for partition, ids in places.items():
-                await queue.remove(partition, ids)
+                await queue.cancel(partition, ids)
+                await queue.remove(partition, ids)  # those that had failed, too
         except AWAY as error:
             log.warning("desk.redis_away", queue=queue.name, jobs=len(jobs), error=type(error).__name__)

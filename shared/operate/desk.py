@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from shared.operate.changing import Changing
+from shared.operate.draining import Draining
 from shared.operate.guarding import Guarding
-from shared.operate.jobs import Jobs
 from shared.operate.keeping import Keeping
 from shared.operate.posts import Posts
 from shared.operate.reading import Reading
@@ -14,7 +15,7 @@ from shared.store.database import Row
 _PARKED = ("failed", "parked")
 
 
-class Desk(Keeping, Standing, Jobs, Retrying, Posts, Guarding, Reading):
+class Desk(Keeping, Standing, Draining, Changing, Retrying, Posts, Guarding, Reading):
     """Every action is rows and one entry of the audit in a transaction, and only then Redis.
 
     A job is called by its id, and its row decides. What is done to a job raises NotFound, where there is no

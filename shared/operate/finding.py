@@ -12,6 +12,9 @@ from shared.store.database import AsyncConnection, Row
 QUEUE_OF = {"send": SENDS.name, "timeout": TIMEOUTS.name, "webhook": WEBHOOKS.name}
 """Where the jobs of each kind are."""
 
+KIND_OF = {queue: kind for kind, queue in QUEUE_OF.items()}
+"""What jobs a queue has."""
+
 _WHY_NOT = {
     "pending": "It waits for its time, {due_at:%Y-%m-%d %H:%M:%S %Z}.",
     "enqueued": "It is on its way.",

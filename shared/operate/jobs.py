@@ -1,6 +1,9 @@
 """What a person does to one job: its row first, which decides, and then Redis (design §2, Generations)."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from shared.campaigns import sending
 from shared.errors import Conflict
@@ -81,30 +84,41 @@ class Jobs(Finding):
 
         A timeout's contact leaves the campaign, who would wait for ever.
         """
-        end = self._end_send if kind == "send" else self._end_timeout
         done = job_id(kind, row.id, row.g)
 
         async def work(tx: AsyncConnection) -> None:
             if row.status not in ("pending", "enqueued", "held"):
                 raise cannot("cancelled", row)
-            if not await end(tx, row):
+            if not await self._end_actions(tx, kind, [row]):
                 raise Conflict("It cannot be cancelled: it moved on just now.")
             await self._note(tx, action, done, row.tenant_id)
 
         await self._database.run(work)
         await self._forget(self._queues[QUEUE_OF[kind]], [(row.tenant_id, done)])
 
-    async def _end_send(self, tx: AsyncConnection, row: Row[Any]) -> bool:
-        await visits.lock(tx, [(row.tenant_id, row.visit_id)])
-        ended = await operating.cancel(tx, [Claim(row.tenant_id, row.id, row.g)], REMOVED)
-        await sending.fail(tx, self._transitions, ended)
-        return bool(ended)
+    async def _end_actions(self, tx: AsyncConnection, kind: str, rows: Sequence[Row[Any]]) -> set[UUID]:
+        """End actions of a kind that are not with a provider; the ids of those that were still as read."""
+        if kind == "send":
+            return await self._end_sends(tx, rows)
+        return await self._end_timeouts(tx, rows)
 
-    async def _end_timeout(self, tx: AsyncConnection, row: Row[Any]) -> bool:
-        found = await visits.lock(tx, [(row.tenant_id, row.visit_id)])
-        if not found[row.visit_id].here:
-            return False
-        return bool(await enrollments.cancel(tx, row.tenant_id, [row.enrollment_id], REMOVED))
+    async def _end_sends(self, tx: AsyncConnection, rows: Sequence[Row[Any]]) -> set[UUID]:
+        await visits.lock(tx, {(row.tenant_id, row.visit_id) for row in rows})
+        claims = [Claim(row.tenant_id, row.id, row.g) for row in rows]
+        ended = await operating.cancel(tx, claims, REMOVED)
+        await sending.fail(tx, self._transitions, ended)
+        return {row.id for row in ended}
+
+    async def _end_timeouts(self, tx: AsyncConnection, rows: Sequence[Row[Any]]) -> set[UUID]:
+        found = await visits.lock(tx, {(row.tenant_id, row.visit_id) for row in rows})
+        leaving: dict[UUID, set[UUID]] = defaultdict(set)
+        for row in rows:
+            if found[row.visit_id].here:
+                leaving[row.tenant_id].add(row.enrollment_id)
+        left: set[UUID] = set()
+        for tenant_id in sorted(leaving):
+            left |= await enrollments.cancel(tx, tenant_id, leaving[tenant_id], REMOVED)
+        return {row.id for row in rows if row.enrollment_id in left}
 
     async def _not_active(self, kind: str, row: Row[Any]) -> None:
         """Raises Conflict for a job that a worker holds; where Redis is away the row decides alone."""

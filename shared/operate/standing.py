@@ -30,8 +30,7 @@ class Standing(Base):
         async def work(tx: AsyncConnection) -> bool:
             pause = await _pause(tx, queue, tenant)
             added = await pauses.add(tx, pause, reason)
-            target = _target(queue, tenant)
-            await self._note(tx, "pause", target, pause.tenant_id, int(added), reason=reason)
+            await self._note(tx, "pause", target(queue, tenant), pause.tenant_id, int(added), reason=reason)
             return added
 
         return await self._database.run(work)
@@ -42,7 +41,7 @@ class Standing(Base):
         async def work(tx: AsyncConnection) -> None:
             pause = await _pause(tx, queue, tenant)
             await pauses.lift(tx, pause)
-            await self._note(tx, "resume", _target(queue, tenant), pause.tenant_id)
+            await self._note(tx, "resume", target(queue, tenant), pause.tenant_id)
 
         await self._database.run(work)
 
@@ -98,7 +97,8 @@ def known_queue(queue: str | None) -> None:
         raise UnknownQueue(f"There is no queue {queue!r}: there are {', '.join(QUEUES)}.")
 
 
-def _target(queue: str | None, tenant: str | None) -> str:
+def target(queue: str | None, tenant: str | None) -> str:
+    """What is acted on, as the audit says it."""
     return " in ".join(filter(None, (tenant, queue))) or "everything"
 
 

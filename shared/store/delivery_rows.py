@@ -131,7 +131,9 @@ async def replay(tx: AsyncConnection, places: Sequence[Place], states: Collectio
     return list(await tx.execute(_REPLAY, {**columns(Place._fields, places), "states": list(states)}))
 
 
-async def fail(tx: AsyncConnection, places: Sequence[Place], states: Collection[str], reason: str) -> int:
-    """End deliveries that are in one of the states; how many."""
+async def fail(
+    tx: AsyncConnection, places: Sequence[Place], states: Collection[str], reason: str
+) -> frozenset[UUID]:
+    """End deliveries that are in one of the states; the ids of those."""
     values = {**columns(Place._fields, places), "states": list(states), "reason": reason}
-    return len((await tx.execute(_FAIL, values)).all())
+    return frozenset((await tx.execute(_FAIL, values)).scalars())

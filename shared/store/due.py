@@ -184,7 +184,7 @@ _KEYS = "unnest(cast(:tenant_ids as uuid[]), cast(:ids as uuid[])) as wanted (te
 _TAKE_SENDS = with_facts(f"""
 with mine as (
     select a.* from {_KEYS} join scheduled_actions a using (tenant_id, id)
-    where {checked("a.status = 'pending'")} and a.kind = 'send'
+    where {checked("a.status = 'pending' and a.due_at <= now()")} and a.kind = 'send'
     order by a.id for update of a skip locked
 )
 select
@@ -234,7 +234,7 @@ from locked where a.tenant_id = locked.tenant_id and a.id = locked.id
 async def take_sends(
     tx: AsyncConnection, keys: Sequence[tuple[UUID, UUID]], max_lateness: timedelta
 ) -> list[Row[Any]]:
-    """Lock those of these sends that are still pending and nobody else's; with the facts for the checks."""
+    """Lock those of these sends that are still due and nobody else's; with the facts for the checks."""
     return list(
         await tx.execute(_TAKE_SENDS, {**columns(("tenant_ids", "ids"), keys), "max_lateness": max_lateness})
     )

@@ -6,6 +6,7 @@ one.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -135,6 +136,20 @@ from locked where a.tenant_id = locked.tenant_id and a.id = locked.id
 returning a.id
 """)
 
+# An enqueued one goes back, so that no crash lets it run at its old time; its lateness counts anew.
+_RESCHEDULE = text(f"""
+with locked as (
+    select a.tenant_id, a.id from {_WANTED} join scheduled_actions a using (tenant_id, id)
+    where {checked("a.status in ('pending', 'enqueued')")} and a.kind = 'send' and a.g = wanted.g
+    order by a.id for update of a
+)
+update scheduled_actions a set
+    status = 'pending', g = a.g + 1, due_at = :at, scheduled_at = :at,
+    status_at = case when a.status = 'pending' then a.status_at else now() end
+from locked where a.tenant_id = locked.tenant_id and a.id = locked.id
+returning a.tenant_id, a.id, a.g
+""")
+
 _ATTEMPTS = text("""
 select g, charged_at, submitted_at, ended_at, outcome, reason, cost, given_back from attempts
 where tenant_id = :tenant_id and action_id = :id order by submitted_at limit 100
@@ -185,6 +200,13 @@ async def retry(tx: AsyncConnection, claims: Sequence[Claim]) -> list[Claim]:
 async def cancel(tx: AsyncConnection, claims: Sequence[Claim], reason: str) -> list[Row[Any]]:
     """End sends that nobody has begun to submit; tenant_id, id, visit_id, g and reason. Visits are locked."""
     return list(await tx.execute(_CANCEL, {**columns(Claim._fields, claims), "reason": reason}))
+
+
+async def reschedule(tx: AsyncConnection, claims: Sequence[Claim], at: datetime) -> list[Claim]:
+    """Let sends that nobody has begun to submit be due at a time, under the next g; those that are."""
+    return [
+        Claim(*row) for row in await tx.execute(_RESCHEDULE, {**columns(Claim._fields, claims), "at": at})
+    ]
 
 
 async def hasten(tx: AsyncConnection, claims: Sequence[Claim]) -> frozenset[UUID]:

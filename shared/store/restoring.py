@@ -48,16 +48,19 @@ from (select 1) one left join lateral (
 
 
 _LANES = {"tenant_id": "uuid", "lane_id": "uuid"}
-_ORDERS: Mapping[str, Mapping[str, str]] = {
+ORDERS: Mapping[str, Mapping[str, str]] = {
     "pending": {**_LANES, "due_at": "timestamptz", "id": "uuid"},
     "enqueued": {**_LANES, "status_at": "timestamptz", "id": "uuid"},
     "held": {"tenant_id": "uuid", "campaign_id": "uuid", "id": "uuid"},
 }
+"""What an action may be in that waits, and the columns of the index that has those, in order."""
+
 _PAGES = {
     status: _page(status, "true" if status == "held" else "kind = 'send'", order)
-    for status, order in _ORDERS.items()
+    for status, order in ORDERS.items()
 }
-_FIRST = {"uuid": UUID(int=0), "timestamptz": datetime(1970, 1, 1, tzinfo=UTC)}
+FIRST = {"uuid": UUID(int=0), "timestamptz": datetime(1970, 1, 1, tzinfo=UTC)}
+"""Before all others, by type."""
 
 STATUSES = tuple(_PAGES)
 """What a send may be in that waits to go out."""
@@ -86,8 +89,8 @@ async def guard(
     tx: AsyncConnection, status: str, snapshot_at: datetime, until: datetime, after: Cursor | None, most: int
 ) -> Guarded:
     """Look at the next sends in a status, at most so many; those in the snapshot and due become unknown."""
-    order = _ORDERS[status]
-    place = dict(zip(order, after or (_FIRST[kind] for kind in order.values()), strict=True))
+    order = ORDERS[status]
+    place = dict(zip(order, after or (FIRST[kind] for kind in order.values()), strict=True))
     asked = {"snapshot_at": snapshot_at, "until": until, "most": most}
     changed, looked, *last = (await tx.execute(_PAGES[status], {**asked, **place})).one()
     return Guarded(changed, tuple(last) if looked == most else None)

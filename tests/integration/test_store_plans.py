@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
 from sqlalchemy import TextClause, bindparam, text
 
 from shared.store import (
     deliveries_work,
     delivery_rows,
+    draining,
     due,
     gauging,
     openings,
@@ -173,10 +175,26 @@ async def test_the_guard_after_a_restore_reads_partial_indexes_in_their_order(da
     await world.run("analyze scheduled_actions")
     indexes = {"pending": "ix_actions_due", "enqueued": "ix_actions_in_flight", "held": "ix_actions_held"}
     for status, index in indexes.items():
-        first = {name: restoring._FIRST[kind] for name, kind in restoring._ORDERS[status].items()}
+        first = {name: restoring.FIRST[kind] for name, kind in restoring.ORDERS[status].items()}
         values = {**first, "until": datetime.now(UTC), "snapshot_at": datetime.now(UTC), "most": 10}
         found = await plan(world, restoring._PAGES[status], values)
         assert f"using {index} on scheduled_actions" in found, found
+
+
+@pytest.mark.parametrize("of_one", [False, True])
+async def test_a_drain_reads_partial_indexes_in_their_order(database: Database, of_one: bool) -> None:
+    world = await flood(database)
+    await world.run("analyze scheduled_actions")
+    indexes = {"pending": "ix_actions_due", "enqueued": "ix_actions_in_flight", "held": "ix_actions_held"}
+    asked = {"kind": "send", "only": world.tenant_id, "until": datetime.now(UTC), "most": 10}
+    for status, index in indexes.items():
+        first = {name: restoring.FIRST[kind] for name, kind in restoring.ORDERS[status].items()}
+        found = await plan(world, draining._ACTIONS[status][of_one], asked | first)
+        assert f"using {index} on scheduled_actions" in found, found
+    first = {name: restoring.FIRST[kind] for name, kind in draining._BY_ARRIVAL.items()}
+    found = await plan(world, draining._DELIVERIES[of_one], asked | first)
+    today = f"deliveries_p{datetime.now(UTC):%Y%m%d}"
+    assert f"{today}_state_tenant_id_received_at_idx" in found and f"Seq Scan on {today}" not in found, found
 
 
 async def test_tenants_and_deliveries_are_listed_by_index(database: Database) -> None:

@@ -83,6 +83,8 @@ def shares(books: Books, found: Whole, got: Counter[str], *, full: bool) -> list
 
     `full`: a claim used up its slots, so nobody may be far ahead of another who has work.
     """
+    if strangers := got.keys() - set(TENANTS):
+        return [f"{strangers} got jobs, and are nobody"]
     begun = {tenant: books.tags.get(tenant, books.vtime) for tenant in TENANTS}
     step = {tenant: 1 / books.config(tenant).weight for tenant in TENANTS}
     tags = {tenant: begun[tenant] + got[tenant] * step[tenant] for tenant in TENANTS}

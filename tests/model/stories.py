@@ -93,6 +93,16 @@ class Stories(Producing, Settling, Operating, Opening):
         partition %= self.partitions
         self.retried(partition, self.books[partition].failed[:2], True)
 
+    @rule(partition=st.integers(0, 2), slots=st.integers(1, 3))
+    def put_off_a_retry(self, partition: int, slots: int) -> None:
+        """An operator lets what failed once run at once, and then rather later."""
+        self.work(partition, slots, Verdict.RETRY, 0, None)
+        partition %= self.partitions
+        books = self.books[partition]
+        tried = [job_id for job_id in books.ids(JobState.DELAYED) if books.jobs[job_id].attempt][:2]
+        self.promoted(partition, tried)
+        self.rescheduled(partition, tried, 3_000)
+
     @rule(partition=st.integers(0, 2), failed=st.booleans(), limit=st.integers(1, 3))
     def finish_and_clean(self, partition: int, failed: bool, limit: int) -> None:
         """An operator clears away what ended just now."""

@@ -1,0 +1,139 @@
+"""Many jobs taken out at once: rows first, page by page, and each page's jobs out of Redis behind it."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+from shared.errors import Conflict
+from shared.jobs import WEBHOOKS, JobState, job_id
+from shared.operate.finding import KIND_OF
+from shared.operate.jobs import REMOVED, Jobs
+from shared.operate.retrying import PAGE, Progress
+from shared.operate.standing import known_queue, target
+from shared.queue.clearing import Obliterated
+from shared.store import audit, delivery_rows, draining, pauses, restoring, tenants
+from shared.store.database import AsyncConnection, Row
+from shared.store.delivery_rows import Place
+from shared.store.draining import Waiting
+from shared.store.restoring import Cursor
+
+Ended = Literal[JobState.COMPLETED, JobState.FAILED]
+
+
+class Draining(Jobs):
+    """Drain, clean, obliterate; all can be begun again, and go on where they were."""
+
+    async def drain(self, queue: str, tenant: str | None, progress: Progress = lambda _: None) -> int:
+        """End what waits in a queue or was due for it, of a tenant or of all; how many rows.
+
+        As `cancel` does to one job: sends' visits take their failed edges, timeouts' contacts leave their
+        campaigns, deliveries fail and can be replayed. What is with a provider, deliveries in work, and what
+        comes due meanwhile stay. Raises UnknownQueue, NotFound.
+        """
+        known_queue(queue)
+        return await self._drain("queues.drain", queue, tenant, progress)
+
+    async def clean(
+        self, queue: str, state: Ended, older_than: timedelta, progress: Progress = lambda _: None
+    ) -> int:
+        """Forget jobs that finished so long ago; how many. Their rows stay. Raises UnknownQueue."""
+        known_queue(queue)
+        age = older_than.total_seconds()
+        entry = await self._database.run(
+            lambda tx: self._note(tx, "queues.clean", queue, count=0, state=state, older_than_seconds=age)
+        )
+        engine, total = self._queues[queue], 0
+        for partition in range(engine.partitions):
+            while gone := await engine.clean(partition, state, older_than):
+                total += await self._counted(entry, len(gone), progress)
+        return total
+
+    async def obliterate(
+        self, queue: str, jobs: int, *, force: bool = False, progress: Progress = lambda _: None
+    ) -> int:
+        """Drain a paused queue, and take every job of it out of Redis, ended ones too; how many of those.
+
+        `jobs` is how many there are, as whoever asks saw them: with another number nothing is done. While
+        any are active, only by `force`: their workers lose them; what rows say of them stands. Raises
+        UnknownQueue, and Conflict which says why not.
+        """
+        known_queue(queue)
+        await self._may_obliterate(queue, jobs, force)
+        await self._drain("queues.obliterate", queue, None, lambda _: None)
+        engine, total = self._queues[queue], 0
+        for partition in range(engine.partitions):
+            word = Obliterated.MORE
+            while word is Obliterated.MORE:
+                word, gone = await engine.obliterate(partition, force=force)
+                total += len(gone)
+                progress(len(gone))
+            if word is not Obliterated.DONE:
+                raise Conflict(_UNTIL_THEN[word])
+        return total
+
+    async def _may_obliterate(self, queue: str, jobs: int, force: bool) -> None:
+        standing = await self._database.run(pauses.current)
+        if not any(pause.holds(queue) for pause in standing):
+            raise Conflict(f"It is not paused: `outreach pause --queue {queue}` first.")
+        engine = self._queues[queue]
+        counts = [await engine.counts(partition) for partition in range(engine.partitions)]
+        active = sum(each.active for each in counts)
+        there = sum(each.delayed + each.waiting + each.completed + each.failed for each in counts) + active
+        if there != jobs:
+            raise Conflict(f"There are {there} jobs in it, not {jobs}: look again.")
+        if active and not force:
+            raise Conflict(_UNTIL_THEN[Obliterated.ACTIVE])
+
+    async def _drain(self, action: str, queue: str, tenant: str | None, progress: Progress) -> int:
+        async def begin(tx: AsyncConnection) -> tuple[UUID | None, datetime, UUID]:
+            only = await tenants.named(tx, tenant) if tenant is not None else None
+            entry = await self._note(tx, action, target(queue, tenant), only, count=0)
+            return only, await restoring.clock(tx), entry
+
+        only, until, entry = await self._database.run(begin)
+        total = 0
+        for status in (draining.RECEIVED,) if queue == WEBHOOKS.name else draining.STATUSES:
+            after: Cursor | None = None
+            while True:
+                done, after = await self._drain_page(queue, status, only, until, after)
+                total += await self._counted(entry, done, progress)
+                if after is None:
+                    break
+        return total
+
+    async def _drain_page(
+        self, queue: str, status: str, only: UUID | None, until: datetime, after: Cursor | None
+    ) -> tuple[int, Cursor | None]:
+        """End what waits of a page of rows; how many, and where to go on."""
+        kind = KIND_OF[queue]
+
+        async def work(tx: AsyncConnection) -> tuple[Waiting, list[Row[Any]]]:
+            if kind == "webhook":
+                found = await draining.deliveries(tx, only, until, after, PAGE)
+                return found, await _fail(tx, found.rows)
+            found = await draining.actions(tx, kind, status, only, until, after, PAGE)
+            ended = await self._end_actions(tx, kind, found.rows) if found.rows else ()
+            return found, [row for row in found.rows if row.id in ended]
+
+        found, ended = await self._database.run(work)
+        gone = [(row.tenant_id, job_id(kind, row.id, row.g)) for row in ended]
+        await self._forget(self._queues[queue], gone)
+        return len(ended), found.after
+
+    async def _counted(self, entry: UUID, count: int, progress: Progress) -> int:
+        await self._database.run(lambda tx: audit.add_count(tx, entry, count))
+        progress(count)
+        return count
+
+
+_UNTIL_THEN = {
+    Obliterated.SERVING: "Its pause is not in force yet: ask again in a second or two.",
+    Obliterated.ACTIVE: "Jobs of it run: wait until they ended, or force it.",
+}
+
+
+async def _fail(tx: AsyncConnection, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
+    places = [Place(row.tenant_id, row.id, row.g, row.received_at) for row in rows]
+    failed = await delivery_rows.fail(tx, places, (draining.RECEIVED,), REMOVED) if rows else ()
+    return [row for row in rows if row.id in failed]
