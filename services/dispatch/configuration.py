@@ -49,8 +49,8 @@ class Configuration:
         self._sent: dict[Place, Sent] = {}
         self._ahead: Mapping[Lane, int] = {}
         self._last = float("-inf")
-        self.rows = InForce()
-        """What the rows said when they were last read."""
+        self.rows: InForce | None = None
+        """What the rows said when they were last read; None: they were not read yet."""
 
     def ahead(self) -> Mapping[Lane, int]:
         """How many rows of a lane may be in Redis at once, where limits are overridden."""
@@ -70,8 +70,9 @@ class Configuration:
 
     async def read(self) -> InForce:
         """What the rows say now."""
-        self.rows = await self._database.run(lambda tx: limit_rows.read(tx, self._ambiguous_limit))
-        return self.rows
+        rows = await self._database.run(lambda tx: limit_rows.read(tx, self._ambiguous_limit))
+        self.rows = rows
+        return rows
 
     def wanted(self, place: Place, rows: InForce) -> Configs:
         """What a partition must know."""

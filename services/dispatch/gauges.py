@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import timedelta
 
-from services.dispatch.scaling import Scaling
+from services.dispatch.scaling import Scaling, Standing
 from shared.loop import AWAY
 from shared.metrics import Metrics
 from shared.queue.types import Counts, Measures
@@ -58,12 +58,15 @@ class QueueGauges:
             for partition, measures in enumerate(measured):
                 self._count((queue.name, partition), measures.refusals)
             standing = await self._scaling.weigh(queue, measured)
-            load, metrics = standing.load, self._metrics
-            metrics.runnable.labels(queue.name).set(load.runnable)
-            metrics.oldest.labels(queue.name).set(load.waited.total_seconds())
-            metrics.workers.labels(queue.name).set(standing.workers)
-            metrics.slots.labels(queue.name).set(standing.slots)
-            metrics.desired_workers.labels(queue.name).set(standing.desired)
+            if standing is not None:
+                self._tell(queue.name, standing)
+
+    def _tell(self, queue: str, standing: Standing) -> None:
+        self._metrics.runnable.labels(queue).set(standing.load.runnable)
+        self._metrics.oldest.labels(queue).set(standing.load.waited.total_seconds())
+        self._metrics.workers.labels(queue).set(standing.workers)
+        self._metrics.slots.labels(queue).set(standing.slots)
+        self._metrics.desired_workers.labels(queue).set(standing.desired)
 
     def _show(self, queue: str, measured: list[Measures]) -> None:
         for state, depth in asdict(Counts.total(measures.counts for measures in measured)).items():

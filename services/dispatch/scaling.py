@@ -15,6 +15,7 @@ from shared.queue.standing import TENANTS_AT_ONCE, WorkerSeen
 from shared.queue.types import Measures
 from shared.scaling import Bounds, Load, desired_workers
 from shared.settings import LimitSettings, ScalingSettings
+from shared.store.limit_rows import InForce
 
 _UNSEEN = 1.0  # seconds that a job takes of which none was seen
 _MOST_PAGES = 100  # of a partition's line
@@ -22,11 +23,15 @@ _MOST_PAGES = 100  # of a partition's line
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a queue stands: what there is to do, who works, and how many workers it is worth."""
+    """How a queue stands: what there is to do, who works, and how many workers it is worth.
+
+    `pin` is how many an operator wants, whatever it is worth.
+    """
 
     load: Load
     workers: int
     slots: int
+    pin: int | None
     desired: int
     at: float
 
@@ -50,16 +55,23 @@ class Scaling:
         self._seconds: dict[str, float] = {}
         self._standing: dict[str, Standing] = {}
 
-    async def weigh(self, queue: Queue, measured: Sequence[Measures]) -> Standing:
-        """How a queue stands whose partitions were just measured; kept for `answer`."""
+    async def weigh(self, queue: Queue, measured: Sequence[Measures]) -> Standing | None:
+        """How a queue stands whose partitions were just measured; kept for `answer`.
+
+        None until the rows were read once: an operator's pin or pause may be among them.
+        """
+        rows = self._configuration.rows
+        if rows is None:
+            return None
         workers = await queue.workers()
-        bounds = self._settings.of(queue.name)
-        load = await self._load(queue, measured, workers, bounds)
+        bounds, pin = self._settings.of(queue.name), rows.pins.get(queue.name)
+        load = await self._load(queue, measured, workers, bounds, rows)
         standing = Standing(
             load,
             workers=len(workers),
             slots=sum(worker.slots for worker in workers),
-            desired=desired_workers(load, bounds),
+            pin=pin,
+            desired=desired_workers(load, bounds, pin),
             at=time.monotonic(),
         )
         self._standing[queue.name] = standing
@@ -73,6 +85,7 @@ class Scaling:
         return {
             "queue": queue,
             "desiredWorkers": standing.desired,
+            "pinnedWorkers": standing.pin,
             "workers": standing.workers,
             "runnable": standing.load.runnable,
             "active": standing.load.active,
@@ -83,7 +96,12 @@ class Scaling:
         }
 
     async def _load(
-        self, queue: Queue, measured: Sequence[Measures], workers: Sequence[WorkerSeen], bounds: Bounds
+        self,
+        queue: Queue,
+        measured: Sequence[Measures],
+        workers: Sequence[WorkerSeen],
+        bounds: Bounds,
+        rows: InForce,
     ) -> Load:
         load = Load(
             runnable=0,
@@ -92,11 +110,9 @@ class Scaling:
             seconds=self._seconds_of(queue.name, workers),
             slots=max((worker.slots for worker in workers), default=queue.spec.concurrency),
         )
-        if any(
-            pause.tenant_id is None and pause.holds(queue.name) for pause in self._configuration.rows.pauses
-        ):
+        if any(pause.tenant_id is None and pause.holds(queue.name) for pause in rows.pauses):
             return load
-        runnable, rate = await self._runnable(queue, measured, load, bounds)
+        runnable, rate = await self._runnable(queue, measured, load, bounds, rows)
         oldest = [measures.oldest_ms for measures in measured if measures.oldest_ms is not None]
         waited = max(0.0, time.time() - min(oldest) / 1000) if oldest and runnable else 0.0
         return replace(load, runnable=runnable, waited=timedelta(seconds=waited), rate=rate)
@@ -110,7 +126,7 @@ class Scaling:
         return self._seconds.get(queue, _UNSEEN)
 
     async def _runnable(
-        self, queue: Queue, measured: Sequence[Measures], load: Load, bounds: Bounds
+        self, queue: Queue, measured: Sequence[Measures], load: Load, bounds: Bounds, rows: InForce
     ) -> tuple[int, float | None]:
         """Jobs that could start now, and the rate that their limits allow."""
         limited = queue.spec.name == SENDS.name
@@ -118,15 +134,16 @@ class Scaling:
             return sum(measures.counts.waiting for measures in measured), None
         # So many jobs, if limits release them, are worth the most workers there may be.
         enough = bounds.most * load.slots * bounds.drain.total_seconds() / load.seconds
+        limits = rows if limited else None
         counts = [
-            await self._walk(queue, partition, measures, limited, enough)
+            await self._walk(queue, partition, measures, limits, enough)
             for partition, measures in enumerate(measured)
         ]
         rate = sum(released for _, released in counts) / bounds.drain.total_seconds()
         return round(sum(jobs for jobs, _ in counts)), rate if limited else None
 
     async def _walk(
-        self, queue: Queue, partition: int, measures: Measures, limited: bool, enough: float
+        self, queue: Queue, partition: int, measures: Measures, limits: InForce | None, enough: float
     ) -> tuple[float, float]:
         """The runnable jobs of a partition, and how many of them its limits release within the drain.
 
@@ -134,13 +151,13 @@ class Scaling:
         """
         jobs = released = pages = 0
         whole = 1.0
-        rows, lengths, drain = self._configuration.rows, self._lengths, self._settings.drain
+        lengths, drain = self._lengths, self._settings.drain
         async for line in queue.runnable(partition):
             jobs += sum(count for _, count in line.lanes)
-            if limited:
-                released += in_force.releasable(rows, (lane for lane, _ in line.lanes), lengths, drain)
+            if limits is not None:
+                released += in_force.releasable(limits, (lane for lane, _ in line.lanes), lengths, drain)
             pages += 1
-            if pages == _MOST_PAGES or (jobs >= enough and (released >= enough or not limited)):
+            if pages == _MOST_PAGES or (jobs >= enough and (released >= enough or limits is None)):
                 whole = max(1.0, line.tenants / (pages * TENANTS_AT_ONCE))
                 break
         return min(jobs * whole, measures.counts.waiting), released * whole

@@ -1,4 +1,4 @@
-"""What rows put in force on the queues: weights, pauses, limits, closures, and who is being probed."""
+"""What rows put in force on the queues: weights, pauses, limits, closures, who is being probed; pins."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +31,7 @@ class InForce:
     senders     whose tenant has overrides on their channel: they hold for them too
     closures    that have not ended, and until when; None: until reopened
     probed      senders that may send one at a time, after ambiguous outcomes in a row
+    pins        how many workers a queue shall have, by an operator's word
     """
 
     weights: Mapping[UUID, int] = field(default_factory=dict)
@@ -41,6 +42,7 @@ class InForce:
     senders: Sequence[Scope] = ()
     closures: Mapping[Scope, datetime | None] = field(default_factory=dict)
     probed: Sequence[Scope] = ()
+    pins: Mapping[str, int] = field(default_factory=dict)
 
 
 _WEIGHTS = text("select id, weight from tenants where weight <> 1")
@@ -66,6 +68,8 @@ group by tenant_id, channel, sender_id
 
 _PROBED = text("select tenant_id, channel, id from senders where ambiguous >= :limit")
 
+_PINS = text("select queue, workers from scaling_pins")
+
 
 async def read(tx: AsyncConnection, ambiguous_limit: int) -> InForce:
     """All that is in force; senders with so many ambiguous outcomes in a row are probed."""
@@ -81,6 +85,7 @@ async def read(tx: AsyncConnection, ambiguous_limit: int) -> InForce:
             Scope(row.tenant_id, row.channel, row.sender_id): row.until for row in await tx.execute(_CLOSURES)
         },
         probed=await _named(tx, _PROBED, limit=ambiguous_limit),
+        pins={row.queue: row.workers for row in await tx.execute(_PINS)},
     )
 
 

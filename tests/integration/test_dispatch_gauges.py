@@ -9,6 +9,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 from redis.exceptions import ConnectionError as RedisConnectionError
+from sqlalchemy import insert
 
 from services.dispatch.app import build
 from services.dispatch.gauges import QueueGauges, RowGauges
@@ -31,6 +32,7 @@ from shared.store import closures, pauses
 from shared.store.closures import Closure
 from shared.store.database import Database
 from shared.store.pauses import Pause
+from shared.store.tables import scaling_pins
 from tests.brokers import until
 from tests.dispatching import Replica, dispatching, limit
 from tests.journeys import World, graph, send, to
@@ -213,6 +215,7 @@ async def test_workers_wanted_follow_what_could_run_and_what_limits_allow(
 
         assert await wanted() == {
             "queue": "outreach:send",
+            "pinnedWorkers": None,
             "desiredWorkers": 5,  # sixty jobs of 30 s in a minute are thirty slots; twenty mails may go: ten
             "workers": 1,
             "runnable": 60,
@@ -228,6 +231,49 @@ async def test_workers_wanted_follow_what_could_run_and_what_limits_allow(
         await database.run(lambda tx: pauses.add(tx, Pause(SENDS.name, None)))
         await dispatch.configuration.refresh()
         assert ((await wanted())["runnable"], (await wanted())["desiredWorkers"]) == (0, 1)
+
+
+async def test_an_operators_pin_decides_how_many_workers_within_the_bounds(
+    database: Database, valkey_url: str
+) -> None:
+    async with dispatching(database, valkey_url) as dispatch:
+        await dispatch.open()
+        await dispatch.webhooks.enqueue([NewJob(f"w{n}", f"tenant-{n}", b"{}") for n in range(1_000)])
+        scaling = weighing(dispatch, least=2, most=9, drain=timedelta(seconds=10))
+
+        async def pinned(workers: int | None) -> tuple[float, Any, Any]:
+            async with database.begin() as tx:
+                await tx.exec_driver_sql("delete from scaling_pins")
+                if workers is not None:
+                    row = {"queue": WEBHOOKS.name, "workers": workers, "by": "olga"}
+                    await tx.execute(insert(scaling_pins).values(row))
+            await dispatch.configuration.refresh()
+            shown = await measured(scaling, "desired_workers")
+            answer = await scaling.answer(WEBHOOKS.name)
+            others = {shown.pop(f"desired_workers {spec.name}") for spec in (SENDS, TIMEOUTS)}
+            assert others == {2}, "a pin is of one queue"
+            (metric,) = shown.values()
+            return metric, answer["desiredWorkers"], answer["pinnedWorkers"]
+
+        assert await pinned(None) == (9, 9, None)
+        assert await pinned(4) == (4, 4, 4)
+        assert await pinned(0) == (2, 2, 0)
+        assert await pinned(50) == (9, 9, 50)
+        await database.run(lambda tx: pauses.add(tx, Pause(None, None)))
+        assert await pinned(4) == (4, 4, 4)
+        assert await pinned(None) == (2, 2, None)
+
+
+async def test_before_the_rows_were_read_no_workers_are_asked_for(
+    database: Database, valkey_url: str
+) -> None:
+    async with dispatching(database, valkey_url) as dispatch:
+        scaling = weighing(dispatch)
+        assert len(await measured(scaling, "desired_workers", "queue_depth")) == 15
+        with pytest.raises(NotMeasured):
+            await scaling.answer(SENDS.name)
+        await dispatch.configuration.refresh()
+        assert len(await measured(scaling, "desired_workers")) == 3
 
 
 async def test_no_more_of_the_line_is_looked_at_than_decides_how_many_workers(
