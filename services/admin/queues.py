@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from shared.jobs import QUEUES
 from shared.queue.queue import Queue
-from shared.queue.types import Counts, Ended, Measures
+from shared.queue.types import Counts, longest_wait
 from shared.settings import EngineSettings, RedisSettings
 
 RATE_OVER = timedelta(seconds=10)
@@ -70,7 +70,7 @@ class Looker:
         measured = await asyncio.gather(*(queue.measure(number) for number in numbers))
         ended = await asyncio.gather(*(queue.ended(number) for number in numbers))
         opened = await asyncio.gather(*(queue.is_open(number) for number in numbers))
-        wait = _longest_wait(measured, ended)
+        wait = longest_wait(measured)
         failed = sum(_rate(each.failed, each.now_ms, queue.spec.keep_failed) for each in ended)
         completed = sum(_rate(each.completed, each.now_ms, queue.spec.keep_completed) for each in ended)
         history = self.history.setdefault(queue.name, deque(maxlen=_KEPT))
@@ -92,12 +92,3 @@ def _rate(ended: Sequence[int], now_ms: int, kept: int) -> float:
     if len(lately) == len(ended) and len(ended) >= min(kept, 100):
         over = max(now_ms - min(lately), 1)
     return len(lately) / over * 1000
-
-
-def _longest_wait(measured: Sequence[Measures], ended: Sequence[Ended]) -> timedelta | None:
-    waits = [
-        timedelta(milliseconds=max(there.now_ms - here.oldest_ms, 0))
-        for here, there in zip(measured, ended, strict=True)
-        if here.oldest_ms is not None
-    ]
-    return max(waits, default=None)

@@ -12,7 +12,7 @@ from shared.errors import NotMeasured
 from shared.jobs import SENDS
 from shared.queue.queue import Queue
 from shared.queue.standing import TENANTS_AT_ONCE, WorkerSeen
-from shared.queue.types import Measures
+from shared.queue.types import Measures, longest_wait
 from shared.scaling import Bounds, Load, desired_workers
 from shared.settings import LimitSettings, ScalingSettings
 from shared.store.limit_rows import InForce
@@ -113,9 +113,8 @@ class Scaling:
         if any(pause.tenant_id is None and pause.holds(queue.name) for pause in rows.pauses):
             return load
         runnable, rate = await self._runnable(queue, measured, load, bounds, rows)
-        oldest = [measures.oldest_ms for measures in measured if measures.oldest_ms is not None]
-        waited = max(0.0, time.time() - min(oldest) / 1000) if oldest and runnable else 0.0
-        return replace(load, runnable=runnable, waited=timedelta(seconds=waited), rate=rate)
+        waited = longest_wait(measured) if runnable else None
+        return replace(load, runnable=runnable, waited=waited or timedelta(0), rate=rate)
 
     def _seconds_of(self, queue: str, workers: Sequence[WorkerSeen]) -> float:
         """What a job takes, as the workers seen say; else as those that were seen last said."""

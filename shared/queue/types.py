@@ -206,7 +206,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """How a partition stands.
+    """How a partition stands, at `now_ms` of the server's clock.
 
     `parked`: lanes that wait for their own limit, and subjects that several lanes wait for. `oldest_ms`: when
     the longest waiting of the 20 tenants next in line was enqueued. `refusals` since Redis remembers, by
@@ -215,8 +215,15 @@ class Measures:
 
     counts: Counts
     parked: int
+    now_ms: int
     oldest_ms: int | None
     refusals: dict[str, int]
+
+
+def longest_wait(measured: Iterable[Measures]) -> timedelta | None:
+    """How long the longest waiting of those next in line of these partitions has waited; None: none waits."""
+    waits = [max(each.now_ms - each.oldest_ms, 0) for each in measured if each.oldest_ms is not None]
+    return timedelta(milliseconds=max(waits)) if waits else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,16 @@
 from datetime import timedelta
 
 from shared.jobs import JobState
-from shared.queue.types import Counts, Ended, Measures, Seen, Settlement, SubjectConfig, Verdict
+from shared.queue.types import (
+    Counts,
+    Ended,
+    Measures,
+    Seen,
+    Settlement,
+    SubjectConfig,
+    Verdict,
+    longest_wait,
+)
 from tests.integration.queue_state import T0, Bench, bench, job
 
 
@@ -31,14 +40,37 @@ async def filled(b: Bench) -> None:
 
 async def test_a_partition_is_measured_and_stays_as_it_is(valkey_url: str) -> None:
     async with bench(valkey_url) as b:
-        assert await b.queue.measure(0) == Measures(Counts(), 0, None, {})
+        assert await b.queue.measure(0) == Measures(Counts(), 0, T0, None, {})
         await filled(b)
         before = await b.state()
         assert await b.queue.measure(0) == Measures(
-            Counts(delayed=2, waiting=3, active=2, completed=2, failed=2), 1, T0 + 1_000, {"closed": 1}
+            Counts(delayed=2, waiting=3, active=2, completed=2, failed=2),
+            parked=1,
+            now_ms=T0 + 1_000,
+            oldest_ms=T0 + 1_000,
+            refusals={"closed": 1},
         )
         assert await b.queue.lane_counts(0, ["a", "shut", "none"]) == [2, 1, 0]
         assert await b.state() == before
+
+
+async def test_the_oldest_wait_is_that_of_the_partition_whose_next_in_line_waited_longest(
+    valkey_url: str,
+) -> None:
+    async with bench(valkey_url, partitions=3) as b:
+
+        async def waited() -> timedelta | None:
+            return longest_wait([await b.queue.measure(partition) for partition in range(3)])
+
+        assert await waited() is None
+        await b.queue.enqueue([job("late", "a")])
+        b.clock.forward(seconds=2)
+        tenants = {b.queue.partition_of(tenant): tenant for tenant in "abcdefgh"}
+        await b.queue.enqueue([job(tenant, tenant) for tenant in tenants.values()])
+        b.clock.forward(seconds=3)
+        assert await waited() == timedelta(seconds=5)
+        await b.queue.claim(b.queue.partition_of("a"), 1)
+        assert await waited() == timedelta(seconds=3)
 
 
 async def test_the_last_jobs_that_ended_tell_when_and_stay_as_they_are(valkey_url: str) -> None:

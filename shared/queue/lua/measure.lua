@@ -4,13 +4,17 @@ Depths, how long the next in line have waited, how many lanes and subjects are p
 
 KEYS
   1 meta  hash  the partition; its tag is in every key
+ARGV
+  1 now   ms    '' for the server's clock
 RETURNS
-  {delayed, waiting, active, completed, failed, parked, oldest, {scope, times, ...}}
-    oldest, ms: when the longest waiting of the 20 tenants next in line was enqueued, or ''
+  {delayed, waiting, active, completed, failed, parked, now, oldest, {scope, times, ...}}
+    now     ms
+    oldest  ms: when the longest waiting of the 20 tenants next in line was enqueued, or ''
 DERIVED
   jobs state lane ring ready parked refused delayed active completed failed
 ]]
 -- @include redis/locals
+-- @include redis/clock
 -- @include queue/keys
 -- @include queue/record
 -- @include queue/state
@@ -31,4 +35,5 @@ for _, tenant in ipairs(redis.call('ZRANGE', K.ready, 0, 19)) do
 end
 local refused = redis.call('HGETALL', K.refused)
 local parked = redis.call('ZCARD', K.parked)
-return {delayed, waiting, active, completed, failed, parked, oldest < math.huge and oldest or '', refused}
+oldest = oldest < math.huge and oldest or ''
+return {delayed, waiting, active, completed, failed, parked, clock(ARGV[1], 0), oldest, refused}
