@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 
 from redis.asyncio import Redis
 
@@ -26,11 +25,9 @@ from shared.listener import Listener
 from shared.metrics import Metrics
 from shared.process import App
 from shared.redis.client import connect
-from shared.redis.presence import workers
 from shared.store import looking
 from shared.store.database import Database
 
-_SELDOM = timedelta(seconds=5)
 _A_PLACE = timedelta(milliseconds=20)  # many partitions are looked at less often
 _CONNECTIONS = 4
 
@@ -50,7 +47,7 @@ class Admin:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.redis.aclose)
             stack.push_async_callback(self.database.close)
-            for part in (self.watches.queues, self.watches.workers, self.watches.rows, self.listener):
+            for part in (self.watches.queues, self.watches.rows, self.listener):
                 await stack.enter_async_context(part)
             yield
 
@@ -70,7 +67,7 @@ def assemble(settings: AdminSettings) -> Admin:
     redis = connect(settings.redis, role="admin", connections=_CONNECTIONS)
     database = Database(settings.database)
     looker = Looker.of(redis, settings.redis, settings.engine)
-    watches = _watches(settings, looker, redis, database)
+    watches = _watches(settings, looker, database)
     listener = Listener(
         application(
             Rules(sessions, settings.read_timeout, open_here=not known),
@@ -89,16 +86,14 @@ def assemble(settings: AdminSettings) -> Admin:
     return Admin(redis, database, watches, listener)
 
 
-def _watches(settings: AdminSettings, looker: Looker, redis: Redis, database: Database) -> Watches:
+def _watches(settings: AdminSettings, looker: Looker, database: Database) -> Watches:
     often = max(settings.look_every, looker.places * _A_PLACE)
-    seldom = max(_SELDOM, often)
 
     async def rows() -> looking.Glance:
         return await database.run(looking.glance)
 
     return Watches(
         Watch("queues", looker.look, often),
-        Watch("workers", partial(workers, redis, settings.redis.prefix), seldom),
         Watch("rows", rows, often * 2),
         settings.engine.partitions,
     )

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from services.admin.queues import QueueView
 from services.admin.words import duration, many, shortened
-from shared.redis.presence import Present
 from shared.store.looking import LISTED, MOST, Glance
 
 LONG_WAIT = timedelta(minutes=5)
@@ -24,7 +23,6 @@ class State:
     """
 
     queues: Sequence[QueueView] | None
-    workers: Sequence[Present] | None
     glance: Glance | None
     away: Mapping[str, timedelta]
     partitions: int
@@ -47,14 +45,10 @@ def _queues(state: State) -> Iterator[str]:
                 f"{queue.name} is closed in {many(len(queue.closed), 'partition')}: dispatch opens it within"
                 " seconds; look at dispatch's log if it stays so."
             )
-        if queue.counts.waiting and _deserted(queue, state.workers):
+        if queue.counts.waiting and not queue.workers:
             yield f"{queue.name} has {many(queue.counts.waiting, 'job')} waiting, and no worker is there."
         if queue.wait is not None and queue.wait > LONG_WAIT:
             yield f"{queue.name}: the next in line has waited for {duration(queue.wait)}."
-
-
-def _deserted(queue: QueueView, workers: Sequence[Present] | None) -> bool:
-    return workers is not None and all(worker.queue != queue.name for worker in workers)
 
 
 def _rows(state: State) -> Iterator[str]:

@@ -8,7 +8,7 @@ from services.admin.attention import State, attention
 from services.admin.charts import Chart, chart
 from services.admin.queues import QueueView
 from services.admin.watch import View, Watch
-from shared.redis.presence import Present
+from shared.queue.standing import WorkerSeen
 from shared.store.looking import Glance
 
 T = TypeVar("T")
@@ -19,17 +19,19 @@ class Card:
     """One queue on the page."""
 
     queue: QueueView
-    workers: int | None
     throughput: Chart
     waits: Chart
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Everything the page shows. `cards` None: the queues were never seen since the start."""
+    """Everything the page shows. `cards` None: the queues were never seen since the start.
+
+    `workers`: each with its queue's name.
+    """
 
     cards: list[Card] | None
-    workers: list[Present] | None
+    workers: list[tuple[str, WorkerSeen]]
     glance: Glance | None
     attention: list[str]
     away: dict[str, timedelta]
@@ -40,28 +42,27 @@ class Watches:
     """What is looked at."""
 
     queues: Watch[list[QueueView]]
-    workers: Watch[list[Present] | None]
     rows: Watch[Glance]
     partitions: int
 
     def overview(self) -> Overview:
         """How everything stands, as it was last seen: asks nobody."""
-        queues, workers, rows = self.queues.view, self.workers.view, self.rows.view
+        queues, rows = self.queues.view, self.rows.view
         away = _away(queues, "Redis") | _away(rows, "Postgres")
-        state = State(queues.seen, workers.seen, rows.seen, away, self.partitions)
-        cards = [_card(queue, workers.seen) for queue in queues.seen] if queues.seen is not None else None
-        return Overview(cards, workers.seen, rows.seen, attention(state), away)
+        state = State(queues.seen, rows.seen, away, self.partitions)
+        cards = [_card(queue) for queue in queues.seen] if queues.seen is not None else None
+        workers = [(queue.name, worker) for queue in queues.seen or () for worker in queue.workers]
+        return Overview(cards, workers, rows.seen, attention(state), away)
 
 
 def _away(view: View[T], server: str) -> dict[str, timedelta]:
     return {server: view.away_for} if view.away_for is not None else {}
 
 
-def _card(queue: QueueView, workers: list[Present] | None) -> Card:
+def _card(queue: QueueView) -> Card:
     samples = queue.samples
     return Card(
         queue,
-        None if workers is None else sum(worker.queue == queue.name for worker in workers),
         chart([each.ended for each in samples], "Jobs ended", "a second"),
         chart([each.wait.total_seconds() for each in samples], "Wait of the next in line", "s"),
     )

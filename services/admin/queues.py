@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from shared.jobs import QUEUES
 from shared.queue.queue import Queue
+from shared.queue.standing import WorkerSeen
 from shared.queue.types import Counts, longest_wait
 from shared.settings import EngineSettings, RedisSettings
 
@@ -34,6 +35,7 @@ class QueueView:
     counts: Counts
     parked: int
     closed: tuple[int, ...]
+    workers: tuple[WorkerSeen, ...]
     wait: timedelta | None
     samples: tuple[Sample, ...]
 
@@ -70,6 +72,7 @@ class Looker:
         measured = await asyncio.gather(*(queue.measure(number) for number in numbers))
         ended = await asyncio.gather(*(queue.ended(number) for number in numbers))
         opened = await asyncio.gather(*(queue.is_open(number) for number in numbers))
+        workers = await queue.workers()
         wait = longest_wait(measured)
         failed = sum(_rate(each.failed, each.now_ms, queue.spec.keep_failed) for each in ended)
         completed = sum(_rate(each.completed, each.now_ms, queue.spec.keep_completed) for each in ended)
@@ -80,6 +83,7 @@ class Looker:
             Counts.total(each.counts for each in measured),
             sum(each.parked for each in measured),
             tuple(number for number in numbers if not opened[number]),
+            tuple(workers),
             wait,
             tuple(history),
         )

@@ -18,7 +18,6 @@ from shared.metrics import Metrics
 from shared.queue.queue import Queue
 from shared.queue.types import Enqueued
 from shared.redis.client import connect
-from shared.redis.presence import worker_role
 from shared.settings import EngineSettings, RedisSettings
 
 
@@ -85,8 +84,7 @@ class JobBroker(BaseRedisBroker):
         # The consumer's loops try again themselves, and say so.
         once = self.redis.model_copy(update={"retries": 0})
         # Not entered, which would connect: a worker starts without Redis, and waits for it.
-        worker = worker_role(self.spec.name)
-        first, second, waiting = (connect(once, role=role) for role in (worker, worker, "waiting"))
+        first, second, waiting = (connect(once, role=role) for role in ("worker", "worker", "waiting"))
         place = {"prefix": self.redis.prefix, "partitions": self.engine.partitions}
         try:
             yield Queue(first, self.spec, beside=second, waiting=waiting, **place)

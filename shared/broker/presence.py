@@ -1,5 +1,7 @@
 """Presence: a worker says now and then that it works, and how long a job takes it."""
 
+import os
+import socket
 from uuid import uuid4
 
 from shared.loop import Loop
@@ -10,10 +12,12 @@ from shared.queue.standing import BEAT
 
 def presence(queue: Queue, slots: int, metrics: Metrics) -> Loop:
     """The loop that does it, every 5 s. What a job takes is the average since the beat before."""
-    worker, length = uuid4().hex, _Length(queue.name, metrics)
+    # A pod's host name is its own. Where pods share their host's, each may have the same number in it.
+    process = f"{socket.gethostname()}.{os.getpid()}.{uuid4().hex[:4]}"
+    length = _Length(queue.name, metrics)
 
     async def step() -> None:
-        await queue.beat(worker, slots, length.lately())
+        await queue.beat(process, slots, length.lately())
 
     return Loop("worker.presence", step, every=BEAT)
 

@@ -8,11 +8,12 @@ import pytest
 from playwright.async_api import Browser, expect
 from pydantic import SecretStr
 
+from shared.broker.presence import presence
 from shared.jobs import QUEUES, SENDS
+from shared.metrics import Metrics
 from shared.queue.queue import Queue
 from shared.queue.types import NewJob, Settlement, Verdict
 from shared.redis.client import connect
-from shared.redis.presence import worker_role
 from shared.settings import RedisSettings
 from shared.store import pauses
 from shared.store.database import Database
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.browser
 async def filled(valkey_url: str, database_url: str) -> AsyncIterator[tuple[Running, Queue]]:
     """Pages of queues with some jobs in them, and a worker."""
     async with (
-        connect(RedisSettings(url=SecretStr(valkey_url)), role=worker_role(SENDS.name)) as redis,
+        connect(RedisSettings(url=SecretStr(valkey_url)), role="test") as redis,
         serving(settings(database_url, valkey_url)) as pages,
     ):
         queues = {name: Queue(redis, spec, prefix="outreach") for name, spec in QUEUES.items()}
@@ -39,7 +40,8 @@ async def filled(valkey_url: str, database_url: str) -> AsyncIterator[tuple[Runn
         await queue.enqueue(
             [NewJob(f"send:0197b3f0-{n:04}:0", "acme/email/news", payload) for n in range(60)]
         )
-        yield pages, queue
+        async with presence(queue, 3, Metrics.create()):
+            yield pages, queue
 
 
 async def work(queue: Queue, jobs: int) -> None:

@@ -1,6 +1,9 @@
 """A worker on the engine: slots, attempts, what nobody understands, how handlers' words end jobs."""
 
 import asyncio
+import os
+import re
+import socket
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +14,6 @@ from shared.broker import Ended, JobBroker, current_job
 from shared.errors import Defer, RateLimited, Unrecoverable
 from shared.jobs import JobState
 from shared.queue.queue import Queue
-from shared.queue.standing import WorkerSeen
 from shared.queue.types import Counts, NewJob, Seen, Verdict
 from tests.brokers import SPEC, ended, seen, sending, until, working
 
@@ -354,19 +356,21 @@ async def test_a_worker_says_that_it_works_and_how_long_its_jobs_take(
         async def slow() -> None:
             await asyncio.sleep(0.2)
 
-        async def workers() -> list[WorkerSeen]:
-            return await broker.queue.workers()
-
         async with working(broker):
 
             async def idle() -> bool:
-                return await workers() == [WorkerSeen(7, 0.0)]
+                seen = await broker.queue.workers()
+                return [(worker.slots, worker.seconds) for worker in seen] == [(7, 0.0)]
 
+            await until(idle)
+            (worker,) = await broker.queue.workers()
+            assert re.fullmatch(rf"{re.escape(socket.gethostname())}\.{os.getpid()}\.\w{{4}}", worker.process)
+            await broker.client.flushall()
             await until(idle)
             await ended(broker, (await slow.kiq()).task_id)
 
             async def timed() -> bool:
-                return 0.2 <= (await workers())[0].seconds < 10
+                return [0.2 <= worker.seconds < 10 for worker in await broker.queue.workers()] == [True]
 
             await until(timed)
 

@@ -1,5 +1,7 @@
 """Who works on a queue, and how many jobs could start now."""
 
+from datetime import timedelta
+
 from shared.queue.standing import Line, WorkerSeen
 from shared.queue.types import SubjectConfig
 from tests.integration.queue_state import Bench, bench, job
@@ -15,15 +17,49 @@ async def test_workers_are_seen_for_fifteen_seconds_after_they_said_so(valkey_ur
         await b.queue.beat("one", 3, 0.25)
         b.clock.forward(seconds=10)
         await b.queue.beat("two", 10, 0)
-        assert sorted(await b.queue.workers()) == [WorkerSeen(3, 0.25), WorkerSeen(10, 0.0)]
+        both = [WorkerSeen("one", 3, 0.25, timedelta(seconds=10)), WorkerSeen("two", 10, 0.0, timedelta(0))]
+        assert await b.queue.workers() == both
         b.clock.forward(seconds=5)
         assert len(await b.queue.workers()) == 2
         b.clock.forward(seconds=0.001)
-        assert await b.queue.workers() == [WorkerSeen(10, 0.0)]
+        assert await b.queue.workers() == [WorkerSeen("two", 10, 0.0, timedelta(seconds=5.001))]
         assert len((await b.state())["workers"]) == 2, "who looks changes nothing"
         await b.queue.beat("two", 12, 0.000001)
-        assert await b.queue.workers() == [WorkerSeen(12, 0.000001)]
-        assert len((await b.state())["workers"]) == 1, "and who beats forgets the silent"
+        assert await b.queue.workers() == [WorkerSeen("two", 12, 0.000001, timedelta(0))]
+        state = await b.state()
+        assert (state["workers"], state["heard"]) == (
+            {"two": b"12 1"},
+            {"two": b.clock.now},
+        ), "and who beats forgets the silent"
+
+
+async def test_a_thousand_workers_are_seen_those_heard_last_and_a_beat_forgets_a_few_of_the_gone(
+    valkey_url: str,
+) -> None:
+    async with bench(valkey_url) as b:
+        for n in range(1_030):
+            await b.queue.beat(f"{n:04}", 1, 0)
+            b.clock.forward(seconds=0.001)
+        seen = await b.queue.workers()
+        assert [worker.process for worker in seen] == [f"{n:04}" for n in range(30, 1_030)]
+        b.clock.forward(seconds=20)
+        await b.queue.beat("new", 1, 0)
+        assert [worker.process for worker in await b.queue.workers()] == ["new"]
+        assert len((await b.state())["heard"]) == len((await b.state())["workers"]) == 1_031 - 20
+
+
+async def test_nothing_stays_of_workers_who_are_all_gone_and_a_flush_is_mended_by_the_next_beat(
+    valkey_url: str,
+) -> None:
+    async with bench(valkey_url) as b:
+        await b.queue.beat("one", 1, 0)
+        keys = [await b.redis.keys(f"*:{name}") for name in ("heard", "workers")]
+        left = [await b.redis.pttl(key) for (key,) in keys]
+        assert all(0 < each <= 15_000 for each in left)
+        await b.redis.flushall()
+        assert await b.queue.workers() == []
+        await b.queue.beat("one", 1, 0)
+        assert [worker.process for worker in await b.queue.workers()] == ["one"]
 
 
 async def test_only_jobs_of_lanes_that_may_start_are_runnable(valkey_url: str) -> None:

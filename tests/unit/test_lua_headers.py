@@ -130,7 +130,6 @@ def test_no_call_reads_or_drops_as_much_as_there_is(path: Path) -> None:
     }
     few = {
         ("HGETALL", "K.refused"),  # a field a scope
-        ("HGETALL", "K.workers"),  # a field a process
         ("LREM", "K.completed"),  # no longer than what is kept
         ("ZREMRANGEBYSCORE", "K.slots"),  # no more than ran at once
     }

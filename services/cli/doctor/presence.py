@@ -1,24 +1,31 @@
-"""Who is seen to run: by the names of Redis's clients, and by the gateway's heartbeat."""
+"""Who is seen to run: workers and the gateway by what they say, dispatch by its connection."""
 
 from services.cli.doctor.findings import Answer, fault, ok, warning
 from services.cli.doctor.patient import Patient
+from shared.jobs import QUEUES
+from shared.queue.standing import SILENT
 from shared.store import diagnosis
 
 
 async def dispatch(patient: Patient) -> Answer:
     """Somebody dispatches."""
-    if not await _connected(patient, f"{patient.prefix}-dispatch-"):
+    clients = await patient.redis.client_list(_type="normal")
+    if not any(client.get("name", "").startswith(f"{patient.prefix}-dispatch-") for client in clients):
         return fault("No dispatch is connected to Redis: nothing that falls due is sent. Start one.")
     return ok("Dispatch is connected.")
 
 
 async def workers(patient: Patient) -> Answer:
-    """Somebody works."""
-    if not await _connected(patient, f"{patient.prefix}-worker"):
+    """Somebody works on every queue."""
+    # Workers say so in the first partition, however many there are.
+    queues = patient.queues(dict.fromkeys(QUEUES, 1))
+    deserted = [queue.name for queue in queues if not await queue.workers()]
+    if deserted:
         return fault(
-            "No worker is connected to Redis: what is enqueued waits. Start send, timeout and webhook."
+            f"No worker of {', '.join(deserted)} has said for {SILENT.seconds} s that it works: what is"
+            " enqueued there waits. Start one."
         )
-    return ok("Workers are connected.")
+    return ok("Every queue has a worker.")
 
 
 async def gateway(patient: Patient) -> Answer:
@@ -34,8 +41,3 @@ async def gateway(patient: Patient) -> Answer:
             " lost after about a day, and timeouts wait for them. Start one."
         )
     return ok("A gateway serves.")
-
-
-async def _connected(patient: Patient, name: str) -> bool:
-    clients = await patient.redis.client_list(_type="normal")
-    return any(client.get("name", "").startswith(name) for client in clients)

@@ -1,6 +1,6 @@
 --[[
 beat: a worker says that it works
-Also forgets those that have not said so for a while.
+Also forgets some of those that have not said so for a while.
 
 KEYS
   1 meta    hash  the partition; its tag is in every key
@@ -11,21 +11,20 @@ ARGV
   4 length  us    how long a job took it on average; 0: it has not run any
   5 silent  ms    how long ago who is forgotten was last heard
 RETURNS
-  how many workers there are
+  ok
 DERIVED
-  workers
+  heard workers
 ]]
 -- @include redis/clock
 -- @include queue/keys
-local now = clock(ARGV[1], 0)
-redis.call('HSET', K.workers, ARGV[2], table.concat({now, ARGV[3], ARGV[4]}, ' '))
-local all, gone = redis.call('HGETALL', K.workers), {}
-for at = 1, #all, 2 do
-  if tonumber(string.match(all[at + 1], '^%d+')) < now - tonumber(ARGV[5]) then
-    gone[#gone + 1] = all[at]
-  end
+local now, silent = clock(ARGV[1], 0), tonumber(ARGV[5])
+redis.call('ZADD', K.heard, now, ARGV[2])
+redis.call('HSET', K.workers, ARGV[2], ARGV[3] .. ' ' .. ARGV[4])
+for _, gone in ipairs(redis.call('ZRANGE', K.heard, '-inf', '(' .. now - silent, 'BYSCORE', 'LIMIT', 0, 20)) do
+  redis.call('ZREM', K.heard, gone)
+  redis.call('HDEL', K.workers, gone)
 end
-for _, worker in ipairs(gone) do
-  redis.call('HDEL', K.workers, worker)
-end
-return #all / 2 - #gone
+-- Of a queue on which nobody works any more nothing stays.
+redis.call('PEXPIRE', K.heard, silent)
+redis.call('PEXPIRE', K.workers, silent)
+return 'ok'
