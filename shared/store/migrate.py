@@ -3,6 +3,8 @@
 Pods wait for the schema; only `outreach migrate`, the embedded servers and tests change it.
 """
 
+import asyncio
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,14 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.store.database import engine_of
 from shared.store.partitions import ensure_partitions
 
 _LOCK = 0x6F757472  # "outr": two migrations at once take turns
+_OFTEN = timedelta(seconds=0.2)
 
 
 class Standing(StrEnum):
@@ -47,19 +50,33 @@ def _config(connection: Connection | None = None) -> Config:
 
 
 def _upgrade(connection: Connection) -> None:
-    connection.exec_driver_sql(f"select pg_advisory_xact_lock({_LOCK})")
     command.upgrade(_config(connection), "head")
 
 
 async def upgrade(url: str, days_ahead: int = 7) -> None:
-    """Apply every migration that is missing and make the coming days' partitions."""
+    """Apply every migration that is missing and make the coming days' partitions.
+
+    It can be broken off and run again. Needs a session: no pooler that lends connections for a transaction.
+    """
     engine = engine_of(url)
     try:
-        async with engine.begin() as connection:
+        async with engine.connect() as connection:
+            await _take_turn(connection)
             await connection.run_sync(_upgrade)
+            await connection.commit()
             await ensure_partitions(connection, days_ahead)
+            await connection.commit()
     finally:
         await engine.dispose()
+
+
+async def _take_turn(connection: AsyncConnection) -> None:
+    """Wait until no other migration runs, and keep others waiting for as long as the connection lives."""
+    # Not in a statement that waits: Postgres would let the other's index wait for the end of that statement.
+    while not await connection.scalar(text(f"select pg_try_advisory_lock({_LOCK})")):
+        await connection.commit()
+        await asyncio.sleep(_OFTEN.total_seconds())
+    await connection.commit()
 
 
 def compare(found: set[str], heads: set[str], known: set[str]) -> Standing:

@@ -10,6 +10,7 @@ context.configure(
     target_metadata=metadata,
     include_object=ours,
     compare_server_default=False,
+    transaction_per_migration=True,  # a migration may build indexes outside of transactions
 )
 with context.begin_transaction():
     context.run_migrations()

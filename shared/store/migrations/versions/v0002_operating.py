@@ -5,6 +5,8 @@ from alembic import op
 from sqlalchemy import Text
 from sqlalchemy.dialects import postgresql
 
+from shared.store.migrations.online import build_index
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
@@ -13,6 +15,13 @@ depends_on = None
 
 def upgrade() -> None:
     """Only add: the previous release knows nothing of it and goes on."""
+    with op.get_context().autocommit_block():
+        build_index(
+            "ix_actions_failed",
+            "scheduled_actions",
+            "(tenant_id, id) where kind = 'send' and status = 'failed'",
+        )
+        build_index("ix_deliveries_failed", "deliveries", "(tenant_id, id) where state = 'failed'")
     op.create_table(
         "audit",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -48,18 +57,4 @@ def upgrade() -> None:
         sa.Column("by", sa.String(), nullable=False),
         sa.CheckConstraint("workers >= 0", name=op.f("ck_scaling_pins_workers")),
         sa.PrimaryKeyConstraint("queue", name=op.f("pk_scaling_pins")),
-    )
-    op.create_index(
-        "ix_actions_failed",
-        "scheduled_actions",
-        ["tenant_id", "id"],
-        unique=False,
-        postgresql_where=sa.text("kind = 'send' and status = 'failed'"),
-    )
-    op.create_index(
-        "ix_deliveries_failed",
-        "deliveries",
-        ["tenant_id", "id"],
-        unique=False,
-        postgresql_where=sa.text("state = 'failed'"),
     )
