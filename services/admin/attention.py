@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from urllib.parse import quote
 
 from services.admin.queues import QueueView
 from services.admin.words import duration, many, shortened
@@ -13,6 +14,14 @@ SILENCE = timedelta(seconds=30)
 
 _NAME = 80  # characters
 _DELIVERIES = ("webhook delivery", "webhook deliveries")
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A sentence, and the path of the page that shows more of what it is about."""
+
+    text: str
+    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,36 +37,38 @@ class State:
     partitions: int
 
 
-def attention(state: State) -> list[str]:
-    """A sentence for each thing; none where nothing needs anybody."""
+def attention(state: State) -> list[Notice]:
+    """A notice for each thing; none where nothing needs anybody."""
     return [*_away(state), *_queues(state), *_rows(state)]
 
 
-def _away(state: State) -> Iterator[str]:
+def _away(state: State) -> Iterator[Notice]:
     for server, since in state.away.items():
-        yield f"{server} has not answered for {duration(since)}: figures of it are as old."
+        yield Notice(f"{server} has not answered for {duration(since)}: figures of it are as old.")
 
 
-def _queues(state: State) -> Iterator[str]:
+def _queues(state: State) -> Iterator[Notice]:
     for queue in state.queues or ():
+        path = f"/queues/{quote(queue.name, safe='')}"
         if queue.closed:
-            yield (
+            yield Notice(
                 f"{queue.name} is closed in {many(len(queue.closed), 'partition')}: dispatch opens it within"
                 " seconds; look at dispatch's log if it stays so."
             )
         if queue.counts.waiting and not queue.workers:
-            yield f"{queue.name} has {many(queue.counts.waiting, 'job')} waiting, and no worker is there."
+            waiting = many(queue.counts.waiting, "job")
+            yield Notice(f"{queue.name} has {waiting} waiting, and no worker is there.", path)
         if queue.wait is not None and queue.wait > LONG_WAIT:
-            yield f"{queue.name}: the next in line has waited for {duration(queue.wait)}."
+            yield Notice(f"{queue.name}: the next in line has waited for {duration(queue.wait)}.", path)
 
 
-def _rows(state: State) -> Iterator[str]:
+def _rows(state: State) -> Iterator[Notice]:
     glance = state.glance
     if glance is None:
         return
     for name, partitions in glance.partitions.items():
         if partitions != state.partitions:
-            yield (
+            yield Notice(
                 f"{name} has {many(partitions, 'partition')}, and this page looks at {state.partitions}:"
                 f" start the admin service with QUEUE_PARTITIONS={partitions}."
             )
@@ -65,29 +76,30 @@ def _rows(state: State) -> Iterator[str]:
     yield from _counted(glance)
 
 
-def _standing(glance: Glance) -> Iterator[str]:
+def _standing(glance: Glance) -> Iterator[Notice]:
     for pause in glance.paused[:LISTED]:
         what, whose = pause.queue or "every queue", _named(pause.tenant or "every tenant")
-        yield f"{what} is paused for {whose}{_because(pause.reason)}."
+        yield Notice(f"{what} is paused for {whose}{_because(pause.reason)}.")
     if len(glance.paused) > LISTED:
-        yield f"More is paused than these {LISTED}: `outreach queues` lists all."
+        yield Notice(f"More is paused than these {LISTED}: `outreach queues` lists all.")
     for closed in glance.closed[:LISTED]:
         if closed.until is None:
             sender = _named(closed.address or f"every {closed.channel} sender")
             tenant = _named(closed.tenant)
-            yield f"{sender} of {tenant} is closed ({closed.reason}) until somebody reopens it."
+            yield Notice(f"{sender} of {tenant} is closed ({closed.reason}) until somebody reopens it.")
 
 
-def _counted(glance: Glance) -> Iterator[str]:
+def _counted(glance: Glance) -> Iterator[Notice]:
     if glance.unknown:
         sends = _up_to(glance.unknown, "send")
-        yield f"{sends} without a known outcome: a webhook, or the tenant's policy, ends that."
+        yield Notice(f"{sends} without a known outcome: a webhook, or the tenant's policy, ends that.")
     if glance.unprocessed:
-        yield f"{_up_to(glance.unprocessed, *_DELIVERIES)} waiting for over a minute."
+        yield Notice(f"{_up_to(glance.unprocessed, *_DELIVERIES)} waiting for over a minute.")
     if glance.parked:
-        yield f"{_up_to(glance.parked, *_DELIVERIES)} parked: their events match no send yet."
+        yield Notice(f"{_up_to(glance.parked, *_DELIVERIES)} parked: their events match no send yet.")
     if glance.gateway_silent is not None and glance.gateway_silent > SILENCE:
-        yield f"No gateway has served for {duration(glance.gateway_silent)}: providers cannot post to us."
+        silent = duration(glance.gateway_silent)
+        yield Notice(f"No gateway has served for {silent}: providers cannot post to us.")
 
 
 def _up_to(count: int, *names: str) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
-from services.admin.attention import State, attention
+from services.admin.attention import Notice, State, attention
 from services.admin.charts import Chart, chart
 from services.admin.queues import QueueView
 from services.admin.watch import View, Watch
@@ -33,7 +33,7 @@ class Overview:
     cards: list[Card] | None
     workers: list[tuple[str, WorkerSeen]]
     glance: Glance | None
-    attention: list[str]
+    attention: list[Notice]
     away: dict[str, timedelta]
 
 

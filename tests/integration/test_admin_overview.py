@@ -210,6 +210,10 @@ async def test_work_that_nobody_does_is_told(valkey_url: str, database_url: str,
                 "fine": False,
             },
         )
+        async with pages.browser(VIEWER) as browser:
+            links = re.findall(r'<li><a id="[^"]+" href="([^"]+)">', (await browser.get("/live")).text)
+            assert links == ["/queues/outreach%3Asend"]
+            assert [(await browser.get(link)).status_code for link in links] == [200]
 
 
 @pytest.mark.timeout(180)
