@@ -160,7 +160,8 @@ on conflict (tenant_id, natural_key) do nothing
 returning id
 """)
 
-# Whatever state a send is in that was at the provider's door: an event of it proves that it went through.
+# Whatever state a send is in that was at the provider's door: an event of it proves that it went through. A
+# restored database does not know of the door; there it is what became unknown.
 _PROVE = text("""
 with proof as (
     select * from unnest(
@@ -170,9 +171,8 @@ with proof as (
 ), locked as (
     select
         a.tenant_id, a.id, proof.at, proof.message_id,
-        a.recipient is not null and (
-            a.status in ('submitting', 'unknown', 'pending', 'enqueued', 'held')
-            or (a.status = 'failed' and a.reason = 'unconfirmed')
+        a.status = 'unknown' or (a.status = 'failed' and a.reason = 'unconfirmed') or (
+            a.recipient is not null and a.status in ('submitting', 'pending', 'enqueued', 'held')
         ) as accepted,
         case when coalesce(array_position(cast(:statuses as text[]), a.delivery_status), 0)
             < coalesce(array_position(cast(:statuses as text[]), proof.delivery_status), 0)

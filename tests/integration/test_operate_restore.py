@@ -13,7 +13,7 @@ from shared.operate import Desk, Via, guarding
 from shared.store.database import Database
 from tests.commands import misused, refused
 from tests.dispatching import dispatching
-from tests.journeys import TIMEOUTS, World, graph, send, to, wait
+from tests.journeys import TIMEOUTS, World, graph, mail_event, send, to, wait
 from tests.operating import entries, whole
 
 NOW = datetime.now(UTC)
@@ -88,6 +88,15 @@ async def test_what_is_unknown_is_not_dispatched(database: Database, valkey_url:
         await dispatch.send_round()
         assert await dispatch.claim() == []
     assert await states(world) == [("unknown", "restored")]
+
+
+async def test_a_webhook_tells_that_what_became_unknown_had_gone_out(database: Database) -> None:
+    world = await restored(database, [("pending", SINCE, MADE)] * 2)
+    assert await desk(database).restore_guard(SNAPSHOT) == 2
+    first, second = await world.actions()
+    await world.set_action(second["id"], status="failed", reason="unconfirmed")
+    await world.happens(*(mail_event("delivered", action, SINCE) for action in (first, second)))
+    assert await states(world) == [("accepted", None)] * 2
 
 
 @pytest.mark.parametrize("at", [datetime.now(UTC) + timedelta(minutes=5), datetime(2026, 1, 1)])  # noqa: DTZ001  what is refused
