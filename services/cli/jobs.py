@@ -168,20 +168,23 @@ def show_delivery(delivery_id: UUID, as_json: JsonOption = False) -> None:
 
 @deliveries_app.command("replay")
 def replay_deliveries(
-    ids: Annotated[list[UUID] | None, typer.Argument(help="Deliveries by id; or --failed.")] = None,
+    ids: Annotated[
+        list[UUID] | None, typer.Argument(help="Deliveries by id; or --failed or --parked.")
+    ] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Every failed delivery.")] = False,
-    tenant: Annotated[str | None, typer.Option(help="With --failed: of this tenant, by name.")] = None,
+    parked: Annotated[bool, typer.Option("--parked", help="Every parked delivery.")] = False,
+    tenant: Annotated[str | None, typer.Option(help="Of this tenant, by name; not with ids.")] = None,
 ) -> None:
-    """Let deliveries be processed anew; what they did already is not done twice."""
-    if failed == bool(ids) or (ids and tenant is not None):
-        raise typer.BadParameter("Name deliveries, or say --failed.")
+    """Let deliveries be processed anew, by id or in bulk; what they did already is not done twice."""
+    if (bool(ids), failed, parked).count(True) != 1 or (ids and tenant is not None):
+        raise typer.BadParameter("Name deliveries, or say --failed or --parked.")
     if ids:
         _each(ids, lambda desk, delivery_id: desk.replay(delivery_id))
         return
 
     async def work(desk: Desk) -> int:
-        with progress("Replaying failed deliveries") as told:
-            return await desk.replay_failed(tenant, told)
+        with progress("Replaying deliveries") as told:
+            return await desk.replay_all("parked" if parked else "failed", tenant, told)
 
     counted(run(at_desk(work)), "deliveries are processed anew.")
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import structlog
 
-from shared.errors import NotFound
+from shared.errors import NotFound, OutOfRange
 from shared.jobs import WEBHOOKS, WebhookJob, job_id
 from shared.loop import AWAY
 from shared.operate.finding import Finding, cannot
@@ -15,7 +15,6 @@ from shared.queue.types import NewJob
 from shared.store import audit, delivery_rows, tenants
 from shared.store.database import AsyncConnection, Row
 from shared.store.delivery_rows import Place
-from shared.store.visits import Key
 
 log = structlog.get_logger()
 
@@ -35,29 +34,43 @@ class Posts(Finding):
             raise NotFound("There is no such delivery, or its day is no longer kept.")
         return await self._replay_row(row, "deliveries.replay", _ENDED)
 
-    async def replay_failed(self, tenant: str | None, progress: Progress = lambda _: None) -> int:
-        """Let every failed delivery, of a tenant or all, be processed anew; how many. Raises NotFound."""
+    async def replay_all(
+        self,
+        state: str,
+        tenant: str | None,
+        progress: Progress = lambda _: None,
+        most: int | None = None,
+    ) -> int:
+        """Let every `failed` or `parked` delivery, of a tenant or all, be processed anew; how many.
+
+        With `most`, at most about so many of them. Raises NotFound, OutOfRange.
+        """
+        if state not in delivery_rows.REPLAYED:
+            raise OutOfRange(
+                f"Only deliveries that are {' or '.join(delivery_rows.REPLAYED)} are replayed in bulk."
+            )
 
         async def begin(tx: AsyncConnection) -> tuple[UUID | None, UUID]:
             only = await tenants.named(tx, tenant) if tenant is not None else None
-            return only, await self._note(tx, "deliveries.replay", "failed", only, 0)
+            return only, await self._note(tx, "deliveries.replay", state, only, 0)
 
         only, entry = await self._database.run(begin)
         total, after = 0, None
-        while True:
-            looked, count = await self._replay_page(only, after, entry)
+        while most is None or total < most:
+            looked, count = await self._replay_page(state, only, after, entry)
             total += count
             progress(len(looked))
             if len(looked) < PAGE:
-                return total
-            after = (looked[-1].tenant_id, looked[-1].id)
+                break
+            after = looked[-1]
+        return total
 
     async def _replay_page(
-        self, only: UUID | None, after: Key | None, entry: UUID
+        self, state: str, only: UUID | None, after: Place | None, entry: UUID
     ) -> tuple[list[Place], int]:
         async def work(tx: AsyncConnection) -> tuple[list[Place], list[Row[Any]]]:
-            looked = await delivery_rows.failed(tx, only, after, PAGE)
-            armed = await delivery_rows.replay(tx, looked, ("failed",)) if looked else []
+            looked = await delivery_rows.waiting(tx, state, only, after, PAGE)
+            armed = await delivery_rows.replay(tx, looked, (state,)) if looked else []
             await audit.add_count(tx, entry, len(armed))
             return looked, armed
 

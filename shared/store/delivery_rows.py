@@ -12,7 +12,6 @@ from shared.store.database import AsyncConnection
 from shared.store.ids import id_time
 from shared.store.pages import Page
 from shared.store.sets import checked, columns
-from shared.store.visits import Key
 
 
 class Place(NamedTuple):
@@ -33,14 +32,15 @@ cross join lateral (
 ) d
 """).columns(headers=JSONB)
 
-_SHOWN = """
+SHOWN = """
 x.id, x.g, x.provider, x.endpoint_id, x.received_at, x.state, x.state_at, x.retry_at, x.tries, x.reason,
 x.events, octet_length(x.body) as bytes"""
+"""The columns of a list, of deliveries `x`."""
 
 
 def _latest(where: str) -> TextClause:
     return text(f"""
-select {_SHOWN} from deliveries x
+select {SHOWN} from deliveries x
 where x.tenant_id = :tenant_id and (cast(:after as uuid) is null or x.id < :after) and {where}
 order by x.id desc limit :most
 """)
@@ -48,7 +48,7 @@ order by x.id desc limit :most
 
 def _latest_open(state: str) -> TextClause:
     return text(f"""
-select {_SHOWN} from deliveries x
+select {SHOWN} from deliveries x
 where x.state = '{state}' and x.tenant_id = :tenant_id and (
     cast(:after as uuid) is null or (x.received_at, x.id) < (
         (select received_at from deliveries where tenant_id = :tenant_id and id = :after), :after
@@ -66,12 +66,23 @@ _PAGES: dict[str | None, TextClause] = {
 STATES = tuple(state for state in _PAGES if state is not None)
 """The states that have an index: what was processed is listed among all."""
 
-_ALL_FAILED = text("""
+
+def _waiting(state: str, columns: str, only: bool) -> TextClause:
+    mine = "tenant_id = :tenant_id and " if only else ""
+    return text(f"""
 select tenant_id, id, g, received_at from deliveries
-where state = 'failed' and (tenant_id, id) > (:tenant_id, :id)
-    and (cast(:only as uuid) is null or tenant_id = :only)
-order by tenant_id, id limit :most
+where state = '{state}' and {mine}(tenant_id, {columns}) > (:tenant_id, :{columns.replace(", ", ", :")})
+order by tenant_id, {columns} limit :most
 """)
+
+
+_WAITING = {
+    (state, only): _waiting(state, columns, only)
+    for state, columns in (("failed", "id"), ("parked", "received_at, id"))
+    for only in (False, True)
+}
+REPLAYED = ("failed", "parked")
+"""The states of which all deliveries can be replayed."""
 
 _LOCKED = f"""
     select d.tenant_id, d.id, d.received_at
@@ -119,11 +130,14 @@ async def page(tx: AsyncConnection, tenant_id: UUID, state: str | None, page: Pa
     return list(await tx.execute(_PAGES[state], asked))
 
 
-async def failed(tx: AsyncConnection, only: UUID | None, after: Key | None, most: int) -> list[Place]:
-    """Failed deliveries, of a tenant or all, at most so many behind `after`, by tenant and id."""
-    tenant_id, last = after or (UUID(int=0), UUID(int=0))
-    asked = {"tenant_id": tenant_id, "id": last, "only": only, "most": most}
-    return [Place(*row) for row in await tx.execute(_ALL_FAILED, asked)]
+async def waiting(
+    tx: AsyncConnection, state: str, only: UUID | None, after: Place | None, most: int
+) -> list[Place]:
+    """Deliveries in one of `REPLAYED`, of a tenant or all, at most so many behind `after`, by tenant."""
+    none = UUID(int=0)
+    first = after or Place(only or none, none, 0, datetime(1970, 1, 1, tzinfo=UTC))
+    asked = {"tenant_id": first.tenant_id, "id": first.id, "received_at": first.received_at, "most": most}
+    return [Place(*row) for row in await tx.execute(_WAITING[state, only is not None], asked)]
 
 
 async def replay(tx: AsyncConnection, places: Sequence[Place], states: Collection[str]) -> list[Row[Any]]:

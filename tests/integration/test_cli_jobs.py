@@ -115,4 +115,16 @@ def test_deliveries_are_replayed_by_id_and_in_bulk() -> None:
     assert "waits to be processed" in refused("deliveries", "replay", str(first))
     assert outreach("deliveries", "replay", "--failed") == "1 deliveries are processed anew."
     assert result("deliveries", "replay", "--failed").exit_code == 3
-    assert [row[4] for row in audited()] == [1, 1, 0]
+
+    async def park(database: Database) -> None:
+        await World(database).run("update deliveries set state = 'parked' where g = 1")
+
+    with_database(park)
+    misused("deliveries", "replay", "--failed", "--parked")
+    assert outreach("deliveries", "replay", "--parked") == "2 deliveries are processed anew."
+    assert [(row[2], row[4]) for row in audited()] == [
+        (str(first), 1),
+        ("failed", 1),
+        ("failed", 0),
+        ("parked", 2),
+    ]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict, NotFound, OutOfRange
 from shared.jobs import JobState, job_id
 from shared.operate import posts, retrying
 from shared.operate.retrying import Retried
@@ -174,31 +174,51 @@ async def test_a_delivery_in_work_is_not_replayed(
 
 
 @pytest.mark.parametrize("page", [1, 1000])
-async def test_failed_deliveries_of_a_tenant_are_replayed_and_no_others(
-    database: Database, valkey_url: str, monkeypatch: pytest.MonkeyPatch, page: int
+@pytest.mark.parametrize(("state", "other_state"), [("failed", "parked"), ("parked", "failed")])
+async def test_deliveries_of_a_tenant_that_failed_or_are_parked_are_replayed_and_no_others(
+    database: Database,
+    valkey_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    page: int,
+    state: str,
+    other_state: str,
 ) -> None:
     monkeypatch.setattr(posts, "PAGE", page)
     worlds = [await World.create(database, HELLO) for _ in range(2)]
+    states = [state, state, "processed", other_state]
     for world in worlds:
-        for state in ("failed", "failed", "processed", "parked"):
+        for each in states:
             claim = await world.post()
-            await world.run("update deliveries set state = :state where id = :id", state=state, id=claim.id)
+            await world.run("update deliveries set state = :state where id = :id", state=each, id=claim.id)
     world, other = worlds
     untouched = await whole(other)
     async with dispatching(database, valkey_url) as dispatch:
         await dispatch.open()
         at = desk(world, dispatch)
-        assert await at.replay_failed(str(world.tenant_id)) == 2
-        assert [row["state"] for row in await world.deliveries()] == ["received"] * 2 + [
-            "processed",
-            "parked",
-        ]
+        assert await at.replay_all(states[0], str(world.tenant_id)) == 2
+        assert [row["state"] for row in await world.deliveries()] == ["received"] * 2 + states[2:]
         assert await whole(other) == untouched
         assert len(await dispatch.claim(queue=dispatch.webhooks)) == 2
-        assert await at.replay_failed(None) == 2
+        assert await at.replay_all(states[0], None) == 2
         with pytest.raises(NotFound):
-            await at.replay_failed("nobody")
-    assert [count for *_, count in await entries(database)] == [2, 2]
+            await at.replay_all(states[0], "nobody")
+        with pytest.raises(OutOfRange):
+            await at.replay_all("processed", None)
+    replayed = ("deliveries.replay", states[0])
+    assert await entries(database) == [(*replayed, str(world.tenant_id), 2), (*replayed, None, 2)]
+
+
+async def test_a_replay_in_bulk_stops_where_it_was_told_to(
+    database: Database, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posts, "PAGE", 2)
+    world = await World.create(database, HELLO)
+    for _ in range(5):
+        await world.post()
+    await world.run("update deliveries set state = 'failed' where tenant_id = :t")
+    async with dispatching(database, valkey_url) as dispatch:
+        at = desk(world, dispatch)
+        assert [await at.replay_all("failed", None, most=3) for _ in range(3)] == [4, 1, 0]
 
 
 async def test_a_webhook_job_is_retried_promoted_and_removed_by_its_row(

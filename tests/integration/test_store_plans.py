@@ -165,9 +165,12 @@ async def test_an_operators_lists_are_read_by_index_in_their_order(database: Dat
     for statement in (operating._FAILED_OF_ALL, operating._FAILED_OF_ONE):
         found = await plan(world, statement, first | wanted)
         assert "using ix_actions_failed on scheduled_actions" in found, found
-    found = await plan(world, delivery_rows._ALL_FAILED, first | {"id": UUID(int=0), "only": None})
     today = f"deliveries_p{datetime.now(UTC):%Y%m%d}"
-    assert f"{today}_tenant_id_id_idx" in found, found
+    begin = {"id": UUID(int=0), "received_at": datetime.now(UTC)}
+    for (state, _), statement in delivery_rows._WAITING.items():
+        found = await plan(world, statement, first | begin)
+        index = "_tenant_id_id_idx" if state == "failed" else "_state_tenant_id_received_at_idx"
+        assert f"{today}{index}" in found, (state, found)
 
 
 async def test_the_guard_after_a_restore_reads_partial_indexes_in_their_order(database: Database) -> None:
