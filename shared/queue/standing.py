@@ -1,6 +1,6 @@
-"""How a queue stands for who decides how many workers it is worth: who works, and what they could do now."""
+"""How a queue stands: who works, what they could do now, and what limits leave of it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ SILENT = 3 * BEAT
 """Who has not said so for longer does not work."""
 
 _MOST_WORKERS = 1_000
+_SUBJECTS_AT_ONCE = 100
 TENANTS_AT_ONCE = 100
 """How many tenants of the line a page tells of."""
 
@@ -38,8 +39,36 @@ class Line(NamedTuple):
     lanes: list[tuple[str, int]]
 
 
+class WindowUsed(NamedTuple):
+    """A window in force: `used` of `limit`, the first of which leaves it at `frees_ms`; now where none is."""
+
+    length: timedelta
+    limit: int
+    used: int
+    frees_ms: int
+
+
+class Usage(NamedTuple):
+    """What is in force for a subject at `now_ms`, all times by the server's clock.
+
+    `windows` are its own or its channel's, none where nothing limits it. `running` under `cap`, 0 where there
+    is none. `closed_until_ms` 0 is open. `parked`: lanes wait for it, and are looked at again at `retry_ms`;
+    None: when a job of it ends, or it is resumed.
+    """
+
+    subject: str
+    now_ms: int
+    windows: tuple[WindowUsed, ...] = ()
+    cap: int | None = None
+    running: int = 0
+    paused: bool = False
+    closed_until_ms: int = 0
+    parked: bool = False
+    retry_ms: int | None = None
+
+
 class Standing(Engine):
-    """Workers and runnable jobs."""
+    """Workers, runnable jobs, limits in use."""
 
     async def beat(self, process: str, slots: int, seconds: float) -> None:
         """Say that a worker process works, at what concurrency, and how long its jobs take."""
@@ -76,3 +105,41 @@ class Standing(Engine):
             pairs = zip(*[iter(flat)] * 2, strict=True)
             yield Line(tenants, [(lane.decode(), count) for lane, count in pairs])
             first += TENANTS_AT_ONCE
+
+    async def usage(self, partition: int, subjects: Sequence[str]) -> list[Usage]:
+        """What is in force for each subject (tenant, `tenant/channel` or lane), and what of it is used."""
+        found: list[Usage] = []
+        for at in range(0, len(subjects), _SUBJECTS_AT_ONCE):
+            batch = subjects[at : at + _SUBJECTS_AT_ONCE]
+            now, *told = await self._run("usage", partition, rest=batch)
+            found += [_usage(subject, now, *each) for subject, each in zip(batch, told, strict=True)]
+        return found
+
+
+def _usage(
+    subject: str,
+    now: int,
+    paused: bytes,
+    until: int,
+    cap: int | bytes,
+    running: int | bytes,
+    parked: bytes,
+    retry: int | bytes,
+    flat: list[int],
+) -> Usage:
+    windows = tuple(
+        WindowUsed(timedelta(milliseconds=length), limit, used, frees)
+        for length, limit, used, frees in zip(*[iter(flat)] * 4, strict=True)
+    )
+    capped = int(cap) if cap != b"" else None
+    return Usage(
+        subject,
+        now,
+        windows,
+        capped,
+        int(running or 0),
+        paused=bool(paused),
+        closed_until_ms=until,
+        parked=bool(parked),
+        retry_ms=int(retry) if retry != b"" else None,
+    )

@@ -88,6 +88,7 @@ async def act_of_every_kind(b: Bench) -> None:
     await queue.ended(0)
     await queue.beat("worker", 4, 0.1)
     await queue.workers()
+    await queue.usage(0, [f"tenant-{n}" for n in range(100)])
     async for _ in queue.runnable(0):
         pass
     b.clock.forward(days=2)

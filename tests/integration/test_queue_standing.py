@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from shared.queue.standing import Line, WorkerSeen
-from shared.queue.types import SubjectConfig
-from tests.integration.queue_state import Bench, bench, job
+from shared.queue.standing import Line, Usage, WindowUsed, WorkerSeen
+from shared.queue.types import Slot, SubjectConfig
+from tests.integration.queue_state import T0, Bench, bench, job, limits
 
 
 async def runnable(b: Bench) -> list[Line]:
@@ -94,3 +94,83 @@ async def test_ten_lanes_stand_for_all_that_a_tenant_has(valkey_url: str) -> Non
         ((_, page),) = await runnable(b)
         assert len(page) == 10
         assert sum(count for _, count in page) == 50
+
+
+async def test_usage_tells_what_of_each_window_is_used_and_when_it_frees(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        lane, minute, hour = "a/email/x", timedelta(minutes=1), timedelta(hours=1)
+        defaults = limits("*/email", (60, 4), (3600, 10))
+        await b.queue.configure(0, [defaults, limits("a/email", (60, 6), (3600, 20))])
+        await b.queue.enqueue([job(f"{n}", lane, cost=2) for n in range(4)])
+        await b.queue.claim(0, 1)
+        b.clock.forward(seconds=20)
+        second = b.clock.now
+        await b.queue.claim(0, 3)  # only one more fits the sender's four a minute
+        b.clock.forward(seconds=10)
+        before = await b.state()
+        tenant, group, sender, other = await b.queue.usage(0, ["a", "a/email", lane, "b/email/y"])
+        now, first = b.clock.now, T0
+        assert tenant == Usage("a", now)
+        assert group == Usage(
+            "a/email",
+            now,
+            (WindowUsed(minute, 6, 4, first + 60_000), WindowUsed(hour, 20, 4, second + 3_600_000)),
+        )
+        assert sender == Usage(
+            lane,
+            now,
+            (WindowUsed(minute, 4, 4, first + 60_000), WindowUsed(hour, 10, 4, second + 3_600_000)),
+            parked=True,
+            retry_ms=first + 60_000,
+        )
+        assert other == Usage("b/email/y", now, (WindowUsed(minute, 4, 0, now), WindowUsed(hour, 10, 0, now)))
+        assert await b.state() == before, "who looks changes nothing"
+        b.clock.forward(seconds=30)
+        ((left, _),) = [each.windows for each in await b.queue.usage(0, [lane])]
+        assert left == WindowUsed(minute, 4, 2, second + 60_000)
+        await b.queue.claim(0, 1)
+        ((full, _),) = [each.windows for each in await b.queue.usage(0, [lane])]
+        assert full == WindowUsed(minute, 4, 4, second + 60_000), "what was charged just now counts"
+
+
+async def test_usage_tells_of_lanes_that_wait_for_what_their_tenant_may(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        await b.queue.configure(0, [limits("a/email", (60, 1))])
+        await b.queue.enqueue([job(f"{n}", f"a/email/{n}") for n in range(2)])
+        await b.queue.claim(0, 2)
+        (group,) = await b.queue.usage(0, ["a/email"])
+        window = WindowUsed(timedelta(minutes=1), 1, 1, T0 + 60_000)
+        assert group == Usage("a/email", T0, (window,), parked=True, retry_ms=T0 + 60_000)
+
+
+async def test_usage_counts_what_runs_out_of_sight_until_it_ends(valkey_url: str) -> None:
+    async with bench(valkey_url, opened=False) as b:
+        await b.queue.begin_opening(0, 1)
+        await b.queue.seed_configs(0, 1, [SubjectConfig("a", cap=2)])
+        await b.queue.seed_slots(0, 1, [Slot("a", "x", T0 + 1_000)])
+        assert await b.queue.usage(0, ["a"]) == [Usage("a", T0, cap=2, running=1)]
+        now = b.clock.forward(seconds=1)
+        assert await b.queue.usage(0, ["a"]) == [Usage("a", now, cap=2)]
+
+
+async def test_usage_tells_of_caps_closures_and_pauses(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        ends = b.clock.now + 5_000
+        capped = SubjectConfig("a", cap=2)
+        shut = [SubjectConfig("b", paused=True), SubjectConfig("c", closed_until_ms=ends)]
+        await b.queue.configure(0, [capped, *shut])
+        await b.queue.enqueue([job(f"{lane}-{n}", lane) for lane in "abc" for n in range(3)])
+        while (await b.queue.claim(0, 1)).jobs:
+            pass
+        now = b.clock.now
+        assert await b.queue.usage(0, ["a", "b", "c", "d"]) == [
+            Usage("a", now, cap=2, running=2, parked=True),
+            Usage("b", now, paused=True, parked=True),
+            Usage("c", now, closed_until_ms=ends, parked=True, retry_ms=ends),
+            Usage("d", now),
+        ]
+        b.clock.forward(seconds=31)
+        await b.queue.reap(0)
+        (freed,) = await b.queue.usage(0, ["a"])
+        assert (freed.running, freed.retry_ms) == (0, 0), "what stalled runs no more"
+        assert await b.queue.usage(0, []) == []
