@@ -152,6 +152,14 @@ class Conflict(StoreError):
     """The row is in a state that does not allow this."""
 
 
+class JobMoved(Conflict):
+    """The job moved on, to another generation: `job` is its id now."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__(f"The job moved on: it is {job} now.")
+        self.job = job
+
+
 class CampaignError(OutreachError):
     """The campaign cannot do what was asked."""
 

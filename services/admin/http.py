@@ -11,7 +11,7 @@ from litestar.exceptions import HTTPException, NotFoundException
 from litestar.params import FromPath
 from litestar.types import ASGIApp, ExceptionHandlersMap
 
-from services.admin import jobs, login
+from services.admin import job_acts, jobs, login, pausing
 from services.admin.acting import Acting
 from services.admin.browsing import Browsing
 from services.admin.guard import Guard, Rules
@@ -20,6 +20,7 @@ from services.admin.overview import Watches
 from services.admin.rendering import Asset, Pages, assets
 from services.admin.screen import Asked, Screen, Screening
 from shared.errors import Conflict, NotFound, OutOfRange, OutreachError
+from shared.jobs import QUEUES
 from shared.loop import AWAY
 
 log = structlog.get_logger()
@@ -33,7 +34,7 @@ Files = NamedDependency[dict[str, Asset]]
 @get("/", media_type=MediaType.HTML)
 async def overview(watches: Looking, screen: Screening) -> Response[str]:
     """The overview."""
-    return screen.page("overview", seen=watches.overview())
+    return screen.page("overview", seen=watches.overview(), queues=list(QUEUES))
 
 
 @get("/live", media_type=MediaType.HTML)
@@ -79,7 +80,15 @@ def application(rules: Rules, parts: Parts) -> ASGIApp:
         return Screen(request, pages, parts.door.cookies)
 
     framework = Litestar(
-        route_handlers=[overview, live, asset, *login.ROUTES, *jobs.ROUTES],
+        route_handlers=[
+            overview,
+            live,
+            asset,
+            *login.ROUTES,
+            *jobs.ROUTES,
+            *job_acts.ROUTES,
+            *pausing.ROUTES,
+        ],
         dependencies={
             **{name: _given(value) for name, value in given.items()},
             "screen": Provide(screen, sync_to_thread=False),

@@ -9,7 +9,7 @@ from services.admin.charts import Chart, chart
 from services.admin.queues import QueueView
 from services.admin.watch import View, Watch
 from shared.queue.standing import WorkerSeen
-from shared.store.looking import Glance
+from shared.store.looking import Glance, Paused
 
 T = TypeVar("T")
 
@@ -35,6 +35,15 @@ class Overview:
     glance: Glance | None
     attention: list[Notice]
     away: dict[str, timedelta]
+    pauses: dict[str, Paused]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueNow:
+    """How one queue stood last; None for what was never seen. `pauses`: of it ("") or of every queue."""
+
+    card: Card | None
+    pauses: dict[str, Paused]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +61,23 @@ class Watches:
         state = State(queues.seen, rows.seen, away, self.partitions)
         cards = [_card(queue) for queue in queues.seen] if queues.seen is not None else None
         workers = [(queue.name, worker) for queue in queues.seen or () for worker in queue.workers]
-        return Overview(cards, workers, rows.seen, attention(state), away)
+        return Overview(cards, workers, rows.seen, attention(state), away, self._pauses())
+
+    def queue(self, name: str) -> QueueNow:
+        """How a queue stands, as it was last seen: asks nobody."""
+        found = [queue for queue in self.queues.view.seen or () if queue.name == name]
+        pauses = {of: pause for of, pause in self._pauses().items() if of in ("", name)}
+        return QueueNow(_card(found[0]) if found else None, pauses)
+
+    @property
+    def rows_answer(self) -> bool:
+        """Whether Postgres answered lately."""
+        return self.rows.view.seen is not None and self.rows.view.away_for is None
+
+    def _pauses(self) -> dict[str, Paused]:
+        """What stands still for every tenant, by queue; "" is every queue."""
+        paused = self.rows.view.seen.paused if self.rows.view.seen is not None else ()
+        return {pause.queue or "": pause for pause in paused if pause.tenant is None}
 
 
 def _away(view: View[T], server: str) -> dict[str, timedelta]:

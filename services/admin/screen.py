@@ -1,6 +1,7 @@
 """A screen: a page as one visitor sees it, which also says what their last form did."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -43,6 +44,11 @@ class Screen:
         return form
 
     @property
+    def query(self) -> dict[str, str]:
+        """What their address asks for; of what it says twice, the last."""
+        return {str(name): str(value) for name, value in self._request.query_params.items()}
+
+    @property
     def here(self) -> str:
         """The page's own address, as its browser asked for it."""
         query: bytes = self._request.scope["query_string"]
@@ -82,10 +88,11 @@ class Screen:
         """Whether what the form does was asked about."""
         return self.form.get("sure") == "yes"
 
-    def ask(self, question: str, button: str) -> Response[str]:
-        """The page that asks before a form does what cannot be undone, and sends it again."""
+    def ask(self, question: str, button: str, changed: Mapping[str, str] | None = None) -> Response[str]:
+        """The page that asks before a form does what cannot be undone, and sends it again, or changed."""
         path = self.form.get("back", "")
-        fields = {name: value for name, value in self.form.items() if name not in ("csrf", "sure")}
+        sent = {**self.form, **(changed or {})}
+        fields = {name: value for name, value in sent.items() if name not in ("csrf", "sure")}
         return self.page(
             "sure",
             question=question,

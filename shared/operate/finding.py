@@ -3,11 +3,12 @@
 from typing import Any
 from uuid import UUID
 
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict, JobMoved, NotFound
 from shared.jobs import SENDS, TIMEOUTS, WEBHOOKS, JobState, job_id, parse_job_id
 from shared.operate.base import Base
 from shared.store import delivery_rows, operating, tenants
 from shared.store.database import AsyncConnection, Row
+from shared.store.visits import Key
 
 QUEUE_OF = {"send": SENDS.name, "timeout": TIMEOUTS.name, "webhook": WEBHOOKS.name}
 """Where the jobs of each kind are."""
@@ -36,13 +37,13 @@ class Finding(Base):
         return None if name is None else await self._database.run(lambda tx: tenants.named(tx, name))
 
     async def _find(self, tx: AsyncConnection, wanted: str) -> tuple[str, Row[Any]]:
-        """A job's kind, and its row with its tenant's name. Raises NotFound, and Conflict if it moved on."""
+        """A job's kind, and its row with its tenant's name. Raises NotFound, and JobMoved."""
         kind, row_id, g = parsed(wanted)
         row = await (delivery_rows.find if kind == "webhook" else operating.find)(tx, row_id)
         if row is None or (kind != "webhook" and row.kind != kind):
             raise NotFound(f"There is no row of the job {wanted}.")
         if row.g != g:
-            raise Conflict(f"The job moved on: it is {job_id(kind, row_id, row.g)} now.")
+            raise JobMoved(job_id(kind, row_id, row.g))
         return kind, row
 
     async def _state(self, kind: str, row: Row[Any]) -> JobState | None:
@@ -61,6 +62,25 @@ def parsed(wanted: str) -> tuple[str, UUID, int]:
     if kind not in QUEUE_OF:
         raise NotFound("There is no such job: ids are send:<id>:<g>, timeout:<id>:<g> and webhook:<id>:<g>.")
     return kind, row_id, g
+
+
+NO_PLACE = "There is no such place in the list: go on behind one that a list printed."
+
+
+def place_of(after: str | None) -> Key | None:
+    """Where a list of failed sends goes on, as `said_place` said. Raises NotFound: it said no such thing."""
+    if after is None:
+        return None
+    try:
+        tenant_id, _, action_id = after.partition("/")
+        return UUID(tenant_id), UUID(action_id)
+    except ValueError as error:
+        raise NotFound(NO_PLACE) from error
+
+
+def said_place(place: Key | None) -> str | None:
+    """A place in a list of failed sends as text; None is the end."""
+    return f"{place[0]}/{place[1]}" if place is not None else None
 
 
 def cannot(what: str, row: Row[Any]) -> Conflict:

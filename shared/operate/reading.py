@@ -9,7 +9,7 @@ from uuid import UUID
 from shared.errors import NotFound
 from shared.jobs import JobState, job_id
 from shared.loop import AWAY
-from shared.operate.finding import QUEUE_OF, Finding
+from shared.operate.finding import NO_PLACE, QUEUE_OF, Finding, parsed, place_of, said_place
 from shared.operate.standing import known_queue
 from shared.store import delivery_rows, operating
 from shared.store.database import AsyncConnection, Row
@@ -58,7 +58,7 @@ class Reading(Finding):
         Raises NotFound: `after` is none of ours.
         """
         rows: list[Row[Any]] = []
-        place = _key(after)
+        place = place_of(after)
         for _ in range(_LOOKS):
             found = await self._look(which, place)
             rows += found.rows
@@ -68,7 +68,15 @@ class Reading(Finding):
         if len(rows) > limit:
             rows = rows[:limit]
             place = (rows[-1].tenant_id, rows[-1].id)
-        return Listed([_failed(row) for row in rows], f"{place[0]}/{place[1]}" if place else None)
+        return Listed([_failed(row) for row in rows], said_place(place))
+
+    async def count_failed(self, which: Which, after: str | None = None) -> tuple[int, bool]:
+        """How many failed sends are asked for, of 10,000 looked at, and whether that is all of them.
+
+        Raises NotFound: `after` is none of ours.
+        """
+        place = place_of(after)
+        return await self._database.run(lambda tx: operating.count_failed(tx, which, place, _LOOK * _LOOKS))
 
     async def _look(self, which: Which, after: Key | None) -> Found:
         return await self._database.run(lambda tx: operating.failed(tx, which, after, _LOOK))
@@ -87,27 +95,26 @@ class Reading(Finding):
         return Listed(rows, f"{partition}:{cursor}" if partition < engine.partitions else None)
 
     async def job(self, wanted: str) -> Mapping[str, Any]:
-        """A job whole: its row, its attempts, and where it is in Redis (None: not there, or Redis is away).
+        """A job whole: as `row`, and where it is in Redis (None: not there, or Redis is away).
 
         Raises NotFound, and Conflict which says where it moved on to.
         """
+        kind, row, made = await self._read(wanted)
+        return {**_whole(wanted, kind, row, made), "in_redis": await self._in_redis(kind, row)}
+
+    async def row(self, wanted: str) -> Mapping[str, Any]:
+        """The row that a job points at, and the attempts of a send. Raises NotFound and Conflict as `job`."""
+        return _whole(wanted, *await self._read(wanted))
+
+    async def _read(self, wanted: str) -> tuple[str, Row[Any], list[Row[Any]]]:
+        parsed(wanted)  # for what is no id of ours nobody need be asked
 
         async def work(tx: AsyncConnection) -> tuple[str, Row[Any], list[Row[Any]]]:
             kind, row = await self._find(tx, wanted)
             made = await operating.attempts(tx, (row.tenant_id, row.id)) if kind == "send" else []
             return kind, row, made
 
-        kind, row, made = await self._database.run(work)
-        fields = _DELIVERY if kind == "webhook" else _ACTION
-        return {
-            "id": wanted,
-            "queue": QUEUE_OF[kind],
-            "tenant": row.tenant,
-            "tenant_id": row.tenant_id,
-            **{name: getattr(row, name) for name in fields},
-            "attempts": [dict(each._mapping) for each in made],
-            "in_redis": await self._in_redis(kind, row),
-        }
+        return await self._database.run(work)
 
     async def _in_redis(self, kind: str, row: Row[Any]) -> Mapping[str, Any] | None:
         queue = self._queues[QUEUE_OF[kind]]
@@ -136,23 +143,25 @@ class Reading(Finding):
         return {**shown, **{name: getattr(row, name) for name in _DELIVERY}, "body": row.body}
 
 
+def _whole(wanted: str, kind: str, row: Row[Any], made: Sequence[Row[Any]]) -> Mapping[str, Any]:
+    fields = _DELIVERY if kind == "webhook" else _ACTION
+    return {
+        "id": wanted,
+        "queue": QUEUE_OF[kind],
+        "tenant": row.tenant,
+        "tenant_id": row.tenant_id,
+        **{name: getattr(row, name) for name in fields},
+        "attempts": [dict(each._mapping) for each in made],
+    }
+
+
 def _failed(row: Row[Any]) -> Mapping[str, Any]:
     fields = ("tenant_id", "reason", "tries", "status_at", "channel", "sender_id", "campaign_id", "node_id")
     return {"id": job_id("send", row.id, row.g), **{name: getattr(row, name) for name in fields}}
 
 
-def _key(after: str | None) -> Key | None:
-    if after is None:
-        return None
-    try:
-        tenant_id, _, action_id = after.partition("/")
-        return UUID(tenant_id), UUID(action_id)
-    except ValueError as error:
-        raise NotFound("There is no such place in the list: go on behind one that a list printed.") from error
-
-
 def _cursor(after: str | None) -> tuple[int, str]:
     partition, _, cursor = (after or "0:0").partition(":")
     if not (partition.isdecimal() and cursor.isdecimal()):
-        raise NotFound("There is no such place in the list: go on behind one that a list printed.")
+        raise NotFound(NO_PLACE)
     return int(partition), cursor

@@ -1,13 +1,15 @@
 """Failed work in bulk: read from the rows, page after page; each page's count is in the action's entry."""
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from shared.jobs import SENDS, job_id
-from shared.operate.finding import Finding
+from shared.operate.finding import Finding, place_of, said_place
 from shared.store import audit, enrollments, operating, visits
 from shared.store.database import AsyncConnection, Row
 from shared.store.operating import Claim, Found, Which
@@ -21,29 +23,43 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """How many sends wait again, and how many cannot: their contacts moved on, or their campaign is over."""
+    """How many sends wait again, and how many cannot: their contacts moved on, or their campaign is over.
+
+    `after`: where to go on, where time ran out; None: these were all.
+    """
 
     retried: int
     left: int
+    after: str | None = None
 
 
 class Retrying(Finding):
     """Retries failed sends in bulk; each keeps its lane and its priority."""
 
-    async def retry_failed(self, which: Which, progress: Progress = lambda _: None) -> Retried:
-        """Retry the failed sends that are asked for, as they are now."""
+    async def retry_failed(
+        self,
+        which: Which,
+        progress: Progress = lambda _: None,
+        *,
+        after: str | None = None,
+        within: timedelta = timedelta.max,
+    ) -> Retried:
+        """Retry the failed sends that are asked for, as they are now, behind `after`; a page at least.
+
+        No page is begun when `within` has passed. Raises NotFound: `after` is none of ours.
+        """
+        place, begun = place_of(after), time.monotonic()
         entry = await self._database.run(
             lambda tx: self._note(tx, "jobs.retry", SENDS.name, which.tenant_id, 0, **_said(which))
         )
         retried = left = 0
-        after: Key | None = None
         while True:
-            found, done = await self._retry_page(which, after, entry)
+            found, done = await self._retry_page(which, place, entry)
             retried, left = retried + len(done), left + len(found.rows) - len(done)
             progress(len(found.rows))
-            after = found.after
-            if after is None:
-                return Retried(retried, left)
+            place = found.after
+            if place is None or time.monotonic() - begun >= within.total_seconds():
+                return Retried(retried, left, said_place(place))
 
     async def _retry_page(self, which: Which, after: Key | None, entry: UUID) -> tuple[Found, list[Claim]]:
         async def work(tx: AsyncConnection) -> tuple[Found, list[Claim]]:

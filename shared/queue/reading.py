@@ -1,14 +1,40 @@
 """Looking at a queue without changing it; every answer is bounded."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.jobs import JobState
 from shared.queue.codec import unpack_record, unpack_seen
 from shared.queue.standing import Standing
 from shared.queue.types import ClaimedJob, Counts, Ended, Measures, Seen
+from shared.redis.scripts import Argument
 
 _AT_ONCE = 500
+_JOBS_AT_ONCE = 100  # where each is read whole
+
+
+class Placed(NamedTuple):
+    """A job in its place; `at_ms`: when it was enqueued (waiting), is due, its lease ends, or it ended."""
+
+    id: str
+    state: JobState | None
+    lane: str
+    attempt: int
+    reason: str
+    at_ms: int
+
+
+class Timing(NamedTuple):
+    """Since when and until when, at `now_ms` of the server's clock, a job is where it is.
+
+    `at_ms` is as in `Placed`. `claimed_ms`: when its lease began, under `token`; 0: nobody has it.
+    """
+
+    now_ms: int
+    at_ms: int
+    claimed_ms: int
+    stalls: int
+    token: str
 
 
 class Reading(Standing):
@@ -53,16 +79,41 @@ class Reading(Standing):
         return seen
 
     async def page(
-        self, partition: int, state: JobState, cursor: str = "0", limit: int = 50
-    ) -> tuple[str, list[Seen]]:
+        self, partition: int, state: JobState, cursor: str = "0", limit: int = 50, whose: str = ""
+    ) -> tuple[str, list[Placed]]:
         """Some jobs in a state, and the cursor for the next; it is `"0"` after the last.
 
-        Delayed, active and failed jobs come by time, completed ones as they ended, waiting ones in no order.
+        Delayed, active and failed jobs come by time, completed ones as they ended, waiting ones in no order:
+        those of a lane come in theirs by `line`. Of a lane or of a tenant (`whose`), at most `limit` of all
+        are looked at.
         """
-        argv = {"state": state.value, "cursor": cursor, "limit": min(limit, _AT_ONCE)}
+        argv: dict[str, Argument] = {
+            "state": state.value,
+            "cursor": cursor,
+            "limit": min(limit, _JOBS_AT_ONCE),
+            "whose": whose,
+        }
         following, flat = await self._run("page", partition, argv)
-        rows = zip(*[iter(flat)] * 2, strict=True)
-        return following.decode(), [unpack_seen(job_id.decode(), raw or b"fresh") for job_id, raw in rows]
+        return following.decode(), _placed(flat)
+
+    async def line(
+        self, partition: int, lane: str, first: int = 0, limit: int = 50
+    ) -> tuple[int, list[Placed]]:
+        """Some jobs that wait in a lane as they start, `first` entries left out; how many to leave out next.
+
+        That is 0 after the last. What jobs left behind that were removed counts, and is not shown.
+        """
+        argv: dict[str, Argument] = {"lane": lane, "first": first, "limit": min(limit, _JOBS_AT_ONCE)}
+        following, flat = await self._run("line", partition, argv)
+        return following, _placed(flat)
+
+    async def timing(self, partition: int, job_id: str) -> Timing | None:
+        """Since when and until when a job is where it is; None if it is absent."""
+        answer = await self._run("timing", partition, {"id": job_id})
+        if not answer:
+            return None
+        now, at, claimed, stalls, epoch, seq = answer
+        return Timing(now, at, claimed, stalls, f"{epoch}-{seq}" if claimed else "")
 
     async def job(self, partition: int, job_id: str) -> tuple[Seen, ClaimedJob] | None:
         """One job, where it is and what it carries; None if it is absent."""
@@ -71,3 +122,11 @@ class Reading(Standing):
         if raw is None or seen.state is None:
             return None
         return seen, unpack_record(job_id.encode(), raw, seen.attempt, "", 0)
+
+
+def _placed(flat: list[Any]) -> list[Placed]:
+    found: list[Placed] = []
+    for job_id, raw, lane, at in zip(*[iter(flat)] * 4, strict=True):
+        seen = unpack_seen(job_id.decode(), raw or b"fresh")
+        found.append(Placed(seen.id, seen.state, lane.decode(), seen.attempt, seen.reason, at))
+    return found

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import CursorResult, Row, text
 
 from shared.store.database import AsyncConnection
 from shared.store.sets import by_key, checked, columns
@@ -57,21 +57,27 @@ cross join lateral (
 _SHOWN = "f.tenant_id, f.id, f.g, f.campaign_id, f.contact_id, f.node_id, f.channel, f.sender_id, f.visit_id"
 
 # The index of failed sends in its order, so many at a time; what else is asked of them is only looked at.
-_FAILED = """
+_LOOKED = """
 with looked as (
     select * from scheduled_actions where kind = 'send' and status = 'failed' and {more}
     order by tenant_id, id limit :most
+), found as (
+    select f.*, (
+        (cast(:sender_id as uuid) is null or f.sender_id = :sender_id)
+        and (cast(:campaign_id as uuid) is null or f.campaign_id = :campaign_id)
+        and (cast(:reason as text) is null or starts_with(f.reason, :reason))
+        and (:unconfirmed or f.reason is distinct from 'unconfirmed')
+    ) as wanted
+    from looked f
 )
-select {shown}, f.status, f.reason, f.tries, f.status_at, (
-    (cast(:sender_id as uuid) is null or f.sender_id = :sender_id)
-    and (cast(:campaign_id as uuid) is null or f.campaign_id = :campaign_id)
-    and (cast(:reason as text) is null or starts_with(f.reason, :reason))
-    and (:unconfirmed or f.reason is distinct from 'unconfirmed')
-) as wanted
-from looked f order by f.tenant_id, f.id
 """
-_FAILED_OF_ALL = text(_FAILED.format(shown=_SHOWN, more="(tenant_id, id) > (:after_tenant, :after)"))
-_FAILED_OF_ONE = text(_FAILED.format(shown=_SHOWN, more="tenant_id = :tenant_id and id > :after"))
+_LIST = f"""{_LOOKED}
+select {_SHOWN}, f.status, f.reason, f.tries, f.status_at, f.wanted from found f order by f.tenant_id, f.id
+"""
+_COUNT = f"{_LOOKED} select count(*) filter (where wanted) as wanted, count(*) as looked from found"
+_OF_ALL = "(tenant_id, id) > (:after_tenant, :after)"
+_OF_ONE = "tenant_id = :tenant_id and id > :after"
+_ASKED = {query: {of: text(query.format(more=of)) for of in (_OF_ALL, _OF_ONE)} for query in (_LIST, _COUNT)}
 
 _WANTED = """
 unnest(cast(:tenant_id as uuid[]), cast(:id as uuid[]), cast(:g as int[])) as wanted (tenant_id, id, g)"""
@@ -171,6 +177,20 @@ async def failed(tx: AsyncConnection, which: Which, after: Key | None, most: int
 
     `reason` is what the row's begins with.
     """
+    looked = (await _ask(tx, _LIST, which, after, most)).all()
+    end = looked[-1] if len(looked) == most else None
+    return Found([row for row in looked if row.wanted], (end.tenant_id, end.id) if end is not None else None)
+
+
+async def count_failed(tx: AsyncConnection, which: Which, after: Key | None, most: int) -> tuple[int, bool]:
+    """How many of the next failed sends are asked for, of so many looked at, and whether these are all."""
+    row = (await _ask(tx, _COUNT, which, after, most)).one()
+    return row.wanted, row.looked < most
+
+
+async def _ask(
+    tx: AsyncConnection, query: str, which: Which, after: Key | None, most: int
+) -> CursorResult[Any]:
     tenant_id, last = after or (which.tenant_id or _NONE, _NONE)
     asked = {
         "sender_id": which.sender_id,
@@ -181,11 +201,8 @@ async def failed(tx: AsyncConnection, which: Which, after: Key | None, most: int
         "most": most,
     }
     if which.tenant_id is None:
-        looked = (await tx.execute(_FAILED_OF_ALL, {**asked, "after_tenant": tenant_id})).all()
-    else:
-        looked = (await tx.execute(_FAILED_OF_ONE, {**asked, "tenant_id": which.tenant_id})).all()
-    end = looked[-1] if len(looked) == most else None
-    return Found([row for row in looked if row.wanted], (end.tenant_id, end.id) if end is not None else None)
+        return await tx.execute(_ASKED[query][_OF_ALL], {**asked, "after_tenant": tenant_id})
+    return await tx.execute(_ASKED[query][_OF_ONE], {**asked, "tenant_id": which.tenant_id})
 
 
 async def retry(tx: AsyncConnection, claims: Sequence[Claim]) -> list[Claim]:

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from services.admin import browsing
 from services.admin.words import masked
-from shared.jobs import SENDS, JobState
+from shared.jobs import SENDS, TIMEOUTS, JobState, QueueSpec
 from shared.queue.queue import Queue
 from shared.queue.types import NewJob, Settlement, Verdict
 from shared.redis.client import connect
@@ -22,11 +22,13 @@ from tests.admin import OPERATOR, VIEWER, Browser, serving, settings
 from tests.integration.test_admin_overview import SCRIPT, texts
 
 PATH = "/queues/outreach:send"
+MOMENT = r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+OTHER = "/queues/outreach:timeout"
 
 
 @asynccontextmanager
 async def pages_of(
-    valkey_url: str, partitions: int = 1, name: str = OPERATOR
+    valkey_url: str, partitions: int = 1, name: str = OPERATOR, spec: QueueSpec = SENDS
 ) -> AsyncIterator[tuple[Queue, Browser]]:
     """An open queue, and a browser of its pages."""
     chosen = settings("", valkey_url, engine=EngineSettings(partitions=partitions))
@@ -35,22 +37,29 @@ async def pages_of(
         serving(chosen) as pages,
         pages.browser(name) as browser,
     ):
-        queue = Queue(redis, SENDS, prefix="outreach", partitions=partitions)
+        queue = Queue(redis, spec, prefix="outreach", partitions=partitions)
         for partition in range(partitions):
             await queue.begin_opening(partition, 1)
             await queue.open(partition, 1)
         yield queue, browser
 
 
-async def listed(browser: Browser, path: str) -> list[str]:
-    """The rows of every page from this one on."""
-    rows: list[str] = []
+def rows(page: str) -> list[tuple[str, ...]]:
+    """Id, attempts, and why, if it is told, of each job in a list."""
+    found = [texts(each, r"<td>(.*?)</td>") for each in re.findall(r"<tr>(<td>.*?)</tr>", page, re.DOTALL)]
+    jobs = [cells[1:] if cells[0] == "" else cells for cells in found]  # the first may be there to be ticked
+    return [(cells[0], *cells[3:]) for cells in jobs]
+
+
+async def listed(browser: Browser, path: str) -> list[tuple[str, ...]]:
+    """The jobs of every page from this one on."""
+    found: list[tuple[str, ...]] = []
     while path:
         page = (await browser.get(path)).text
-        rows += texts(page, r"<tr><td>(.*?)</tr>")
+        found += rows(page)
         following = re.search(r'href="([^"]+)">Next page', page)
         path = following[1].replace("&amp;", "&") if following else ""
-    return rows
+    return found
 
 
 @pytest.mark.parametrize("partitions", [1, 3])
@@ -61,11 +70,11 @@ async def test_every_job_of_a_state_is_on_a_page_once(valkey_url: str, partition
             NewJob(f"d{n}", f"tenant-{n}/email/s", b"{}", delay=timedelta(hours=1)) for n in range(120)
         ]
         await queue.enqueue([*waiting, *delayed])
-        assert sorted(await listed(browser, PATH)) == sorted(f"{each.id} 0" for each in waiting)
+        assert sorted(await listed(browser, PATH)) == sorted((each.id, "0") for each in waiting)
         assert sorted(await listed(browser, f"{PATH}?state=delayed")) == sorted(
-            f"{each.id} 0" for each in delayed
+            (each.id, "0") for each in delayed
         )
-        for state in ("active", "completed", "failed"):
+        for state in ("active", "completed"):
             assert "There are none." in (await browser.get(f"{PATH}?state={state}")).text
 
 
@@ -83,7 +92,7 @@ async def test_the_lists_links_lead_to_their_jobs_whatever_their_ids(valkey_url:
 
 
 async def facts(browser: Browser, job_id: str) -> dict[str, Any]:
-    page = (await browser.get(f"{PATH}/job?id={quote(job_id)}")).text
+    page = (await browser.get(f"{OTHER}/job?id={quote(job_id)}")).text
     names, values = texts(page, r"<dt>(.*?)</dt>"), texts(page, r"<dd>(.*?)</dd>")
     [payload] = texts(page, r"<pre>(.*?)</pre>")
     return {**dict(zip(names, values, strict=True)), "payload": payload, "length": len(page)}
@@ -93,15 +102,16 @@ async def test_a_job_is_shown_with_its_state_and_what_it_carries_shortened_and_a
     valkey_url: str,
 ) -> None:
     payload = f'"{SCRIPT}' + "y" * 1_000_000
-    async with pages_of(valkey_url) as (queue, browser):
+    async with pages_of(valkey_url, spec=TIMEOUTS) as (queue, browser):
         await queue.enqueue([NewJob("j", "tenant/email/s", payload.encode(), cost=2, priority=3)])
         [claimed] = (await queue.claim(0, 1)).jobs
         await queue.settle(0, [Settlement(claimed, Verdict.FAILED, reason=SCRIPT * 30)])
         seen = await facts(browser, "j")
-        assert re.fullmatch(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC", seen.pop("Enqueued"))
+        assert re.fullmatch(MOMENT, seen.pop("Enqueued"))
+        assert re.fullmatch(MOMENT, seen.pop("Ended"))
         assert seen.pop("length") < 6_000
         assert seen == {
-            "Queue": SENDS.name,
+            "Queue": TIMEOUTS.name,
             "State": f"failed: {(SCRIPT * 30)[:200]}… ({len(SCRIPT * 30) - 200} characters more)",
             "Lane": "tenant/email/s",
             "Attempts": "1 of 3",
@@ -109,8 +119,8 @@ async def test_a_job_is_shown_with_its_state_and_what_it_carries_shortened_and_a
             "Cost": "2",
             "payload": payload[:2_000],
         }
-        assert await listed(browser, f"{PATH}?state=failed") == [
-            f"j 1 {seen['State'].removeprefix('failed: ')}"
+        assert await listed(browser, f"{OTHER}?state=failed") == [
+            ("j", "1", seen["State"].removeprefix("failed: "))
         ]
 
 
@@ -118,7 +128,7 @@ async def test_a_job_is_shown_with_its_state_and_what_it_carries_shortened_and_a
 async def test_contacts_are_shown_to_operators_and_masked_for_viewers(valkey_url: str, name: str) -> None:
     text = "to ana@example.org or +4915112345678"
     known = text if name == OPERATOR else "to a…@… or +…"
-    async with pages_of(valkey_url, name=name) as (queue, browser):
+    async with pages_of(valkey_url, name=name, spec=TIMEOUTS) as (queue, browser):
         edge = "z" * 1_990 + " ana@example.org"
         await queue.enqueue(
             [NewJob("j", "t/email/s", text.encode()), NewJob("edge", "t/email/s", edge.encode())]
@@ -127,7 +137,10 @@ async def test_contacts_are_shown_to_operators_and_masked_for_viewers(valkey_url
         await queue.settle(0, [Settlement(each, Verdict.FAILED, reason=text) for each in claimed])
         seen = await facts(browser, "j")
         assert (seen["payload"], seen["State"]) == (known, f"failed: {known}")
-        assert sorted(await listed(browser, f"{PATH}?state=failed")) == [f"edge 1 {known}", f"j 1 {known}"]
+        assert sorted(await listed(browser, f"{OTHER}?state=failed")) == [
+            ("edge", "1", known),
+            ("j", "1", known),
+        ]
         assert (await facts(browser, "edge"))["payload"].endswith("a@examp" if name == OPERATOR else " a…@…")
 
 
@@ -154,7 +167,7 @@ async def test_a_cursor_that_is_none_breaks_nothing(valkey_url: str, cursor: str
     async with pages_of(valkey_url) as (queue, browser):
         await queue.enqueue([NewJob("j", "tenant/email/s", b"{}")])
         for state in JobState:
-            assert (await browser.get(f"{PATH}?state={state}&cursor={quote(cursor)}")).status_code == 200
+            assert (await browser.get(f"{OTHER}?state={state}&cursor={quote(cursor)}")).status_code == 200
 
 
 async def test_a_redis_that_is_away_is_told_and_the_page_looks_again_by_itself(

@@ -85,6 +85,8 @@ async def act_of_every_kind(b: Bench) -> None:
     await queue.look_up(0, names)
     for state in JobState:
         await queue.page(0, state)
+    await queue.line(0, LANE)
+    await queue.timing(0, names[0])
     await queue.ended(0)
     await queue.beat("worker", 4, 0.1)
     await queue.workers()

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from shared.jobs import JobState
+from shared.queue.reading import Placed, Timing
 from shared.queue.types import (
     Counts,
     Ended,
@@ -122,6 +123,73 @@ async def pages(b: Bench, state: JobState, limit: int) -> list[str]:
         cursor, ids = await b.queue.page(0, state, cursor, limit)
         found += [each.id for each in ids]
     return found
+
+
+async def test_a_page_tells_whose_each_job_is_and_since_or_until_when(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        await filled(b)
+        before, now = await b.state(), T0 + 1_000
+        seen = {state: (await b.queue.page(0, state))[1] for state in JobState}
+        assert {state: jobs[0] for state, jobs in seen.items() if state is not JobState.WAITING} == {
+            JobState.DELAYED: Placed("delayed-1", JobState.DELAYED, "a", 0, "", now + 1_000),
+            JobState.ACTIVE: Placed("active-1", JobState.ACTIVE, "a", 1, "", T0 + 30_000),
+            JobState.COMPLETED: Placed("completed-1", JobState.COMPLETED, "a", 1, "", now),
+            JobState.FAILED: Placed("failed-1", JobState.FAILED, "a", 1, "why", now),
+        }
+        shut = Placed("shut-1", JobState.WAITING, "shut", 0, "", now)
+        assert shut in seen[JobState.WAITING]
+        assert await b.queue.page(0, JobState.WAITING, whose="shut") == ("0", [shut])
+        assert await b.queue.page(0, JobState.FAILED, whose="shut") == ("0", [])
+        assert await b.state() == before
+
+
+async def test_the_jobs_of_a_tenant_or_a_lane_are_told_from_those_of_others(valkey_url: str) -> None:
+    lanes = ("a/email/x", "a/sms/y", "ab/email/x")
+    async with bench(valkey_url) as b:
+        await b.queue.enqueue([job(lane, lane, delay=timedelta(seconds=1)) for lane in lanes])
+        for whose, ids in (("a", ["a/email/x", "a/sms/y"]), ("a/sms/y", ["a/sms/y"]), ("a/email", [])):
+            _, found = await b.queue.page(0, JobState.DELAYED, whose=whose)
+            assert [each.id for each in found] == ids
+
+
+async def test_a_lanes_line_is_paged_through_in_the_order_its_jobs_start_in(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        await b.queue.enqueue([job(f"late-{n}", priority=3) for n in range(3)])
+        await b.queue.enqueue([job(f"{n}") for n in range(4)] + [job("other", "b")])
+        await b.queue.remove(0, ["1", "late-1"])
+        await b.queue.enqueue([job("1"), job("late-1", priority=1)])  # their old entries are still there
+        before, found, first, looks = await b.state(), list[Placed](), 0, 0
+        while looks == 0 or first:
+            first, some = await b.queue.line(0, "a", first, 4)
+            found, looks = found + some, looks + 1
+        assert looks == 3 and await b.state() == before
+        line = ["0", "1", "2", "3", "late-1", "late-0", "late-2"]
+        assert [each.id for each in found] == [*line[:4], "1", *line[4:]], "a page knows no other"
+        assert found[0] == Placed("0", JobState.WAITING, "a", 0, "", T0)
+        assert [each.id for each in (await b.queue.line(0, "a"))[1]] == line
+        assert (await b.queue.line(0, "none"), await b.queue.line(0, "a", 99)) == ((0, []), (0, []))
+        served = [(await b.queue.claim(0, 1)).jobs[0] for _ in range(8)]
+        assert [each.id for each in served if each.lane == "a"] == line
+
+
+async def test_a_jobs_timing_tells_since_or_until_when_and_under_which_token(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        await filled(b)
+        now = b.clock.forward(seconds=1)
+        before = await b.state()
+        timings = {
+            name: await b.queue.timing(0, name)
+            for name in ("waiting-1", "delayed-1", "active-1", "completed-1", "failed-1", "none")
+        }
+        assert await b.state() == before
+        assert timings == {
+            "waiting-1": Timing(now, T0 + 1_000, 0, 0, ""),
+            "delayed-1": Timing(now, T0 + 2_000, 0, 0, ""),
+            "active-1": Timing(now, T0 + 30_000, T0, 0, "1-1"),
+            "completed-1": Timing(now, T0 + 1_000, 0, 0, ""),
+            "failed-1": Timing(now, T0 + 1_000, 0, 0, ""),
+            "none": None,
+        }
 
 
 async def test_one_job_is_shown_with_what_it_carries(valkey_url: str) -> None:

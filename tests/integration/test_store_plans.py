@@ -23,6 +23,7 @@ from shared.store import (
     tenant_rows,
     timeouts,
     visits,
+    whose,
 )
 from shared.store.database import Database
 from shared.store.sweeping import _COUNT_UNKNOWN
@@ -162,7 +163,7 @@ async def test_an_operators_lists_are_read_by_index_in_their_order(database: Dat
     world = await flood(database)
     first = {"tenant_id": world.tenant_id, "after_tenant": UUID(int=0), "after": UUID(int=0), "most": 10}
     wanted = {"unconfirmed": False, **dict.fromkeys(("sender_id", "campaign_id", "reason"))}
-    for statement in (operating._FAILED_OF_ALL, operating._FAILED_OF_ONE):
+    for statement in (each for asked in operating._ASKED.values() for each in asked.values()):
         found = await plan(world, statement, first | wanted)
         assert "using ix_actions_failed on scheduled_actions" in found, found
     today = f"deliveries_p{datetime.now(UTC):%Y%m%d}"
@@ -171,6 +172,29 @@ async def test_an_operators_lists_are_read_by_index_in_their_order(database: Dat
         found = await plan(world, statement, first | begin)
         index = "_tenant_id_id_idx" if state == "failed" else "_state_tenant_id_received_at_idx"
         assert f"{today}{index}" in found, (state, found)
+
+
+async def test_tenants_and_senders_are_found_by_keys_as_a_person_names_them(database: Database) -> None:
+    world = await World.create(database, graph(hello=send(to("done"))))
+    await world.run(
+        "insert into senders (tenant_id, id, provider_account_id, channel, address)"
+        " select s.tenant_id, gen_random_uuid(), s.provider_account_id, 'email', 'a' || n"
+        " from senders s cross join generate_series(1, :rows) n where s.channel = 'email'",
+        rows=ROWS,
+    )
+    await world.run(
+        "insert into tenants (id, name) select gen_random_uuid(), 't' || n from generate_series(1, :rows) n",
+        rows=ROWS,
+    )
+    values = {"id": world.tenant_id, "named": "us", "tenant_id": None, "most": 20, "ids": [world.tenant_id]}
+    for known in (None, world.tenant_id):
+        found = await plan(world, whose._NAMED, values | {"tenant_id": known})
+        assert "Seq Scan on senders" not in found, found
+    for statement in (whose._TENANT, whose._NAMES):
+        found = await plan(world, statement, values)
+        assert "Seq Scan on tenants" not in found, found
+    found = await plan(world, whose._OF_TENANT, values | {"tenant_id": world.tenant_id})
+    assert "Seq Scan on senders" not in found, found
 
 
 async def test_the_guard_after_a_restore_reads_partial_indexes_in_their_order(database: Database) -> None:

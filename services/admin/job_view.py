@@ -1,0 +1,139 @@
+"""A job as its page shows it: its row, where Redis has it, what holds it back, and what can be done."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from services.admin.browsing import Browsing, Found
+from services.admin.screen import Screen
+from services.admin.words import moment_ms
+from shared.errors import JobMoved, NotFound, StoreUnavailable
+from shared.jobs import JobState
+from shared.loop import AWAY
+from shared.operate import Desk
+from shared.queue.standing import Usage
+
+_PAYLOAD = 2_000  # characters shown
+
+_ACTS: Mapping[str, Sequence[str]] = {
+    "pending": ("promote", "remove"),
+    "held": ("remove",),
+    "failed": ("retry",),
+    "received": ("remove",),
+    "parked": ("retry", "remove"),
+}
+_ACTS_IN_REDIS: Mapping[JobState | None, Sequence[str]] = {
+    JobState.WAITING: ("remove",),
+    JobState.DELAYED: ("promote", "remove"),
+    JobState.ACTIVE: ("cancel",),
+    JobState.FAILED: ("retry", "remove"),
+    JobState.COMPLETED: ("retry", "remove"),
+    None: ("retry", "remove"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job. `row`: None for one without; `found`: None where Redis has it no more.
+
+    `moved`: its id now, where its row is in another generation. `away`: the server that does not answer.
+    """
+
+    row: Mapping[str, Any] | None
+    found: Found | None
+    moved: str
+    away: str
+
+    @property
+    def is_there(self) -> bool:
+        """Whether a row, or Redis, knows of it."""
+        return self.row is not None or self.found is not None
+
+    @property
+    def status(self) -> str:
+        """What the row says of it; "" without one."""
+        row = self.row or {}
+        return str(row.get("status") or row.get("state") or "")
+
+    @property
+    def acts(self) -> Sequence[str]:
+        """What can be done to it: the row decides, and while it says that the job is on its way, Redis."""
+        if self.status in ("enqueued", "processing") and not self.away:
+            return _ACTS_IN_REDIS[self.found.seen.state if self.found is not None else None]
+        return _ACTS.get(self.status, ())
+
+    @property
+    def waits_for(self) -> list[str]:
+        """What holds it back while it waits, in sentences."""
+        if self.found is None or self.found.seen.state is not JobState.WAITING:
+            return []
+        return [sentence for usage in self.found.usage for sentence in _held_by(usage, self.found)]
+
+    @property
+    def limits(self) -> list[tuple[str, Usage]]:
+        """What it is charged to, by name, where there is a limit."""
+        usage = self.found.usage if self.found is not None else ()
+        return [(subject_name(each.subject), each) for each in usage if each.windows or each.cap is not None]
+
+    @property
+    def delivery_id(self) -> str:
+        """The delivery that a webhook's job points at."""
+        return self.row["id"].split(":")[1] if self.row is not None else ""
+
+    def payload(self, screen: Screen) -> str:
+        """The beginning of what it carries, as its viewer may see it."""
+        if self.found is None:
+            return ""
+        # Masked before it is cut, or half an address could stand at its end.
+        text = self.found.carries.payload[: 4 * _PAYLOAD].decode(errors="replace")
+        return screen.shown(text)[:_PAYLOAD]
+
+
+async def look(name: str, job_id: str, browsing: Browsing, desk: Desk) -> JobView:
+    """A job of a queue. Raises what a server that is away raises, where the other knows of no such job."""
+    row, found, moved = None, None, ""
+    away: Exception | None = None
+    try:
+        row = await desk.row(job_id)
+    except JobMoved as error:
+        moved = error.job
+    except NotFound:
+        pass
+    except StoreUnavailable as error:
+        away = error
+    try:
+        found = await browsing.job(name, job_id)
+    except AWAY as error:
+        away = error
+    view = JobView(row if row is not None and row["queue"] == name else None, found, moved, _server(away))
+    if away is not None and not view.is_there:
+        raise away
+    return view
+
+
+def _server(away: Exception | None) -> str:
+    if away is None:
+        return ""
+    return "Postgres" if isinstance(away, StoreUnavailable) else "Redis"
+
+
+def _held_by(usage: Usage, found: Found) -> Iterator[str]:
+    subject = subject_name(usage.subject)
+    if usage.paused:
+        yield f"{subject} is paused."
+    if usage.closed_until_ms > usage.now_ms:
+        yield f"{subject} is closed until {moment_ms(usage.closed_until_ms)}."
+    if usage.cap is not None and usage.running >= usage.cap:
+        yield f"{subject} runs {usage.running} jobs at once, and may no more."
+    for window in usage.windows:
+        if window.used + found.carries.cost > window.limit:
+            yield (
+                f"{subject} has used {window.used:,} of {window.limit:,}; the first of that is free at"
+                f" {moment_ms(window.frees_ms)}."
+            )
+
+
+def subject_name(subject: str) -> str:
+    """A subject of limits in words."""
+    parts = subject.split("/")
+    return ("Its tenant", f"Its tenant's {parts[1]}" if len(parts) > 1 else "", "Its sender")[len(parts) - 1]

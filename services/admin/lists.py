@@ -1,0 +1,117 @@
+"""Lists of a queue's jobs: sends that failed by their rows, all else as Redis has it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from services.admin.browsing import LIMIT, Browsing
+from services.admin.whose import Whose
+from shared.errors import NotFound
+from shared.jobs import SENDS, JobState
+from shared.operate import Desk
+from shared.operate.finding import place_of
+from shared.store.database import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A job in a list. `at`: since or until when it is where it is, as its state has it."""
+
+    id: str
+    tenant_id: str
+    sender: str
+    attempt: int
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A sender whose line can be looked at, and how many entries it has."""
+
+    tenant_id: str
+    tenant: str
+    sender_id: str
+    channel: str
+    address: str
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A page of a list; `following` is the cursor of the next, None after the last."""
+
+    lines: Sequence[Line]
+    following: str | None
+
+
+def by_rows(queue: str, state: JobState) -> bool:
+    """Whether a list is read from the rows."""
+    return queue == SENDS.name and state is JobState.FAILED
+
+
+async def failed(desk: Desk, whose: Whose, cursor: str) -> Listed:
+    """Failed sends by tenant, in the order they were made in; a cursor that is none begins at the first."""
+    listed = await desk.failed_sends(whose.which, cursor if _is_place(cursor) else None, LIMIT)
+    lines = [
+        Line(
+            row["id"],
+            str(row["tenant_id"]),
+            f"{row['channel']}/{row['sender_id']}",
+            row["tries"],
+            row["status_at"],
+            row["reason"] or "",
+        )
+        for row in listed.rows
+    ]
+    return Listed(lines, listed.after)
+
+
+async def in_motion(browsing: Browsing, queue: str, state: JobState, whose: Whose, cursor: str) -> Listed:
+    """Jobs as Redis has them."""
+    listing = await browsing.listing(queue, state, cursor, whose.lane)
+    lines = [
+        Line(
+            each.id,
+            *_split(each.lane),
+            each.attempt,
+            datetime.fromtimestamp(each.at_ms / 1000, UTC),
+            each.reason,
+        )
+        for each in listing.jobs
+    ]
+    return Listed(lines, listing.following)
+
+
+async def lanes(browsing: Browsing, queue: str, senders: Sequence[Row[Any]]) -> list[Lane]:
+    """The lines of senders."""
+    counts = await browsing.waiting(queue, [f"{row.tenant_id}/{row.channel}/{row.id}" for row in senders])
+    return [
+        Lane(str(row.tenant_id), row.tenant, str(row.id), row.channel, row.address, count)
+        for row, count in zip(senders, counts, strict=True)
+    ]
+
+
+def tenants_of(lines: Iterable[Line]) -> set[UUID]:
+    """The tenants that jobs are of, where they are tenants of ours."""
+    found = set()
+    for line in lines:
+        try:
+            found.add(UUID(line.tenant_id))
+        except ValueError:
+            continue  # a plain Taskiq task's lane is any word
+    return found
+
+
+def _split(lane: str) -> tuple[str, str]:
+    tenant, _, sender = lane.partition("/")
+    return tenant, sender
+
+
+def _is_place(cursor: str) -> bool:
+    try:
+        return place_of(cursor) is not None
+    except NotFound:
+        return False
