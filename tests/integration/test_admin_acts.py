@@ -62,7 +62,7 @@ async def place(
     ):
         await dispatch.open()
         watches = pages.admin.watches
-        for watch in (watches.queues, watches.rows, watches.workers):
+        for watch in (watches.queues, watches.rows):
             await _look(watch)
         yield Place(world, dispatch, pages, browser)
 

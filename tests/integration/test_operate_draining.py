@@ -118,7 +118,7 @@ async def test_drained_deliveries_fail_and_can_be_replayed_but_those_in_work_go_
         rows = [(row["state"], row["reason"]) for row in await world.deliveries()]
         assert rows == [("failed", "removed")] * 2 + [("processing", None), ("parked", None)]
         assert await whole(other) == untouched
-        assert await at.replay_failed(str(world.tenant_id)) == 2
+        assert await at.replay_all("failed", str(world.tenant_id)) == 2
 
 
 async def test_a_drain_names_a_queue_and_a_tenant_that_there_are(database: Database, valkey_url: str) -> None:
