@@ -49,7 +49,7 @@ def _away(state: State) -> Iterator[Notice]:
 
 def _queues(state: State) -> Iterator[Notice]:
     for queue in state.queues or ():
-        path = f"/queues/{quote(queue.name, safe='')}"
+        path = _queue_path(queue.name)
         if queue.closed:
             yield Notice(
                 f"{queue.name} is closed in {many(len(queue.closed), 'partition')}: dispatch opens it within"
@@ -60,6 +60,10 @@ def _queues(state: State) -> Iterator[Notice]:
             yield Notice(f"{queue.name} has {waiting} waiting, and no worker is there.", path)
         if queue.wait is not None and queue.wait > LONG_WAIT:
             yield Notice(f"{queue.name}: the next in line has waited for {duration(queue.wait)}.", path)
+
+
+def _queue_path(name: str) -> str:
+    return f"/queues/{quote(name, safe='')}"
 
 
 def _rows(state: State) -> Iterator[Notice]:
@@ -79,7 +83,8 @@ def _rows(state: State) -> Iterator[Notice]:
 def _standing(glance: Glance) -> Iterator[Notice]:
     for pause in glance.paused[:LISTED]:
         what, whose = pause.queue or "every queue", _named(pause.tenant or "every tenant")
-        yield Notice(f"{what} is paused for {whose}{_because(pause.reason)}.")
+        path = None if pause.tenant is not None else _queue_path(pause.queue) if pause.queue else "/#stop"
+        yield Notice(f"{what} is paused for {whose}{_because(pause.reason)}.", path)
     if len(glance.paused) > LISTED:
         yield Notice(f"More is paused than these {LISTED}: `outreach queues` lists all.")
     for closed in glance.closed[:LISTED]:

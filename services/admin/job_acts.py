@@ -30,7 +30,7 @@ async def act_on_ticked(
     if not ids:
         return screen.done("No job is ticked: tick some, or all on the page.")
     if not screen.is_sure:
-        return screen.ask(bulk.question(act, name, many(len(ids), "job")), act.capitalize())
+        return screen.ask(bulk.question(act, name, many(len(ids), "job")), f"Yes, {act}")
     done = await bulk.each(acting.desk(screen.session), act, ids)
     return screen.done(done.sentence)
 
@@ -48,7 +48,7 @@ async def act_on_all(name: FromPath[str], browsing: Browser, acting: Act, screen
         return screen.done("There is no such job any more.")
     if not screen.is_sure:
         count = f"{'the first ' if more else ''}{many(len(ids), 'job')}"
-        return screen.ask(bulk.question(act, name, count), act.capitalize())
+        return screen.ask(bulk.question(act, name, count), f"Yes, {act}")
     done = await bulk.each(desk, act, ids)
     if more and done.done and not done.late:
         return screen.ask(f"{done.sentence} There are more. Go on?", "Go on")
@@ -74,7 +74,7 @@ async def _retry_failed(desk: Desk, meant: Whose, screen: Screen) -> Response[st
     if not screen.is_sure:
         count = await _left(desk, which, None)
         return screen.ask(
-            f"Retry {count}? Their contacts go back to where they were, if led nowhere since.", "Retry"
+            f"Retry {count}? Their contacts go back to where they were, if led nowhere since.", "Yes, retry"
         )
     done = await desk.retry_failed(which, after=screen.form.get("after"), within=bulk.WITHIN)
     retried, refused = (_number(screen, "retried") + done.retried, _number(screen, "refused") + done.left)
@@ -102,7 +102,7 @@ async def act_on_job(name: FromPath[str], browsing: Browser, acting: Act, screen
         unconfirmed = screen.form.get("unconfirmed") == "yes"
         if unconfirmed and not screen.is_sure:
             return screen.ask(
-                "It may have been sent: nobody knows. Retry it, though it may arrive twice?", "Retry"
+                "It may have been sent: nobody knows. Retry it, though it may arrive twice?", "Yes, retry"
             )
         new = await desk.retry(job, unconfirmed=unconfirmed)
         return screen.done("It waits again, under this id.", job_path(name, new))
@@ -110,7 +110,7 @@ async def act_on_job(name: FromPath[str], browsing: Browser, acting: Act, screen
         await desk.promote(job)
         return screen.done("It need not wait for its time any more.")
     if not screen.is_sure:
-        return screen.ask(bulk.question(act, name, "this job"), act.capitalize())
+        return screen.ask(bulk.question(act, name, "this job"), f"Yes, {act}")
     await (desk.remove(job) if act == "remove" else desk.cancel(job))
     return screen.done(f"The job is {'removed' if act == 'remove' else 'cancelled'}.")
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from services.admin.browsing import Browsing, Found
+from services.admin.overview import QueueNow
 from services.admin.screen import Screen
-from services.admin.words import moment_ms
+from services.admin.words import beside, duration, many, moment, moment_ms
 from shared.errors import JobMoved, NotFound, StoreUnavailable
 from shared.jobs import JobState
 from shared.loop import AWAY
@@ -62,12 +64,18 @@ class JobView:
             return _ACTS_IN_REDIS[self.found.seen.state if self.found is not None else None]
         return _ACTS.get(self.status, ())
 
-    @property
-    def waits_for(self) -> list[str]:
+    def waits_for(self, now: QueueNow) -> list[str]:
         """What holds it back while it waits, in sentences."""
-        if self.found is None or self.found.seen.state is not JobState.WAITING:
+        if self.found is None:
+            return list(_due(self.row)) if self.row is not None and self.status == "pending" else []
+        if self.found.seen.state is not JobState.WAITING:
             return []
-        return [sentence for usage in self.found.usage for sentence in _held_by(usage, self.found)]
+        return [*_queue(now), *(each for usage in self.found.usage for each in _subject(usage, self.found))]
+
+    def at(self, ms: int) -> str:
+        """A time of the engine, and how far it is from now by its clock."""
+        timing = self.found.timing if self.found is not None else None
+        return beside(ms, timing.now_ms) if timing is not None else moment_ms(ms)
 
     @property
     def limits(self) -> list[tuple[str, Usage]]:
@@ -117,19 +125,36 @@ def _server(away: Exception | None) -> str:
     return "Postgres" if isinstance(away, StoreUnavailable) else "Redis"
 
 
-def _held_by(usage: Usage, found: Found) -> Iterator[str]:
+def _due(row: Mapping[str, Any]) -> Iterator[str]:
+    due: datetime = row["due_at"]
+    if due > datetime.now(UTC):
+        yield f"It is due at {moment(due)}."
+    else:
+        yield f"It is due since {moment(due)}: dispatch takes it up when its lane has room."
+
+
+def _queue(now: QueueNow) -> Iterator[str]:
+    for of, pause in now.pauses.items():
+        yield f"{'Its queue' if of else 'Everything'} is paused since {moment(pause.since)}."
+    if now.card is not None and now.card.queue.closed:
+        yield "Its queue is closed, until dispatch opens it."
+    if now.card is not None and now.card.workers == 0:
+        yield "No worker of its queue is connected."
+
+
+def _subject(usage: Usage, found: Found) -> Iterator[str]:
     subject = subject_name(usage.subject)
     if usage.paused:
         yield f"{subject} is paused."
     if usage.closed_until_ms > usage.now_ms:
-        yield f"{subject} is closed until {moment_ms(usage.closed_until_ms)}."
+        yield f"{subject} is closed until {beside(usage.closed_until_ms, usage.now_ms)}."
     if usage.cap is not None and usage.running >= usage.cap:
-        yield f"{subject} runs {usage.running} jobs at once, and may no more."
+        yield f"{subject} runs {many(usage.running, 'job')} at once, and may run no more."
     for window in usage.windows:
         if window.used + found.carries.cost > window.limit:
             yield (
-                f"{subject} has used {window.used:,} of {window.limit:,}; the first of that is free at"
-                f" {moment_ms(window.frees_ms)}."
+                f"{subject} has used {window.used:,} of {window.limit:,} in {duration(window.length)};"
+                f" the first of that is free at {beside(window.frees_ms, usage.now_ms)}."
             )
 
 

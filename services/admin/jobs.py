@@ -15,7 +15,6 @@ from services.admin.screen import Screen, Screening
 from services.admin.whose import Asked, Whose
 from shared.errors import NotFound
 from shared.jobs import JobState
-from shared.store.whose import names
 
 Browser = NamedDependency[Browsing]
 Act = NamedDependency[Acting]
@@ -50,7 +49,7 @@ async def queue_page(
         meant = await find(acting, name, asked)
     except NotFound as error:
         empty = lists.Listed([], None)
-        given |= {"asked": Asked(), "listed": empty, "names": {}, "lanes": None, "count": None}
+        given |= {"asked": Asked(), "listed": empty, "names": {}, "lanes": None, "count": None, "meant": ""}
         return screen.page("queue", 404, problem=str(error), **given)
     given |= await _listed(name, chosen, cursor, meant, browsing, acting, watches, screen)
     return screen.page("queue", problem="", asked=asked, **given)
@@ -75,14 +74,10 @@ async def _listed(
         senders = await lists.lanes(browsing, name, meant.senders)
     else:
         listed = await lists.in_motion(browsing, name, state, meant, cursor)
-    ids = lists.tenants_of(listed.lines)
-    named = await acting.database.run(lambda tx: names(tx, ids)) if watches.rows_answer else {}
-    return {
-        "listed": listed,
-        "lanes": senders,
-        "count": count,
-        "names": {str(tenant_id): tenant for tenant_id, tenant in named.items()},
-    }
+    named: dict[str, str] = {}
+    if watches.rows_answer:
+        named = await acting.database.run(lambda tx: lists.names(tx, listed.lines))
+    return {"listed": listed, "lanes": senders, "count": count, "names": named, "meant": meant.name}
 
 
 @get("/queues/{name:str}/job", media_type=MediaType.HTML)

@@ -12,7 +12,8 @@ from shared.errors import NotFound
 from shared.jobs import SENDS, JobState
 from shared.operate import Desk
 from shared.operate.finding import place_of
-from shared.store.database import Row
+from shared.store import whose
+from shared.store.database import AsyncConnection, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +95,20 @@ async def lanes(browsing: Browsing, queue: str, senders: Sequence[Row[Any]]) -> 
     ]
 
 
-def tenants_of(lines: Iterable[Line]) -> set[UUID]:
-    """The tenants that jobs are of, where they are tenants of ours."""
-    found = set()
-    for line in lines:
-        try:
-            found.add(UUID(line.tenant_id))
-        except ValueError:
-            continue  # a plain Taskiq task's lane is any word
-    return found
+async def names(tx: AsyncConnection, lines: Iterable[Line]) -> dict[str, str]:
+    """Tenants' names and senders' addresses by their ids, where they are ours."""
+    keys = {key for line in lines if (key := _key(line)) is not None}
+    tenants = await whose.names(tx, {tenant_id for tenant_id, _ in keys})
+    senders = await whose.addresses(tx, {(tenant, sender) for tenant, sender in keys if sender is not None})
+    return {str(each): name for each, name in (tenants | senders).items()}
+
+
+def _key(line: Line) -> tuple[UUID, UUID | None] | None:
+    _, _, sender = line.sender.partition("/")
+    try:
+        return UUID(line.tenant_id), UUID(sender) if sender else None
+    except ValueError:
+        return None  # a plain Taskiq task's lane is any word
 
 
 def _split(lane: str) -> tuple[str, str]:

@@ -41,13 +41,13 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Whose:
-    """Who is meant: `which` of the rows, `lanes` of the queue in Redis, "" for all.
+    """Who is meant: `which` of the rows, whose `lane` of the queue in Redis ("" for all), `name` for people.
 
     `senders`: among whom one has to be chosen first, where a lane is one sender's; None: nobody has to be.
     """
 
     which: Which = field(default_factory=Which)
-    tenant: str = ""
+    name: str = ""
     lane: str = ""
     senders: Sequence[Row[Any]] | None = None
 
@@ -64,7 +64,7 @@ async def find(tx: AsyncConnection, queue: str, asked: Asked) -> Whose:
         (one,) = senders
         which = Which(one.tenant_id, one.id, which.campaign_id, which.reason)
         lane = f"{one.tenant_id}/{one.channel}/{one.id}" if queue == SENDS.name else str(one.tenant_id)
-        return Whose(which, one.tenant, lane)
+        return Whose(which, f"{one.tenant}, {one.channel}: {one.address}", lane)
     lane = str(tenant_id) if tenant_id is not None else ""
     return Whose(which, name, lane, senders if queue == SENDS.name and senders else None)
 

@@ -47,6 +47,12 @@ def moment_ms(at: int) -> str:
     return moment(datetime.fromtimestamp(at / 1000, UTC))
 
 
+def beside(at: int, now: int) -> str:
+    """A time in ms and how far it is from another: `2026-01-31 03:00:00 UTC, in 12 s`."""
+    far = duration(timedelta(milliseconds=abs(at - now)))
+    return f"{moment_ms(at)}, {f'in {far}' if at > now else f'{far} ago'}"
+
+
 def masked(text: str) -> str:
     """A text without the mail addresses and phone numbers in it: `a…@…`, `+…`."""
     return _PHONE.sub("+…", _MAIL.sub(r"\1…@…", text))

@@ -44,6 +44,14 @@ limit :most
 """)
 
 
+_ADDRESSES = text("""
+select s.id, s.address from unnest(cast(:tenant_id as uuid[]), cast(:id as uuid[])) as wanted (tenant_id, id)
+cross join lateral (
+    select * from senders x where x.tenant_id = wanted.tenant_id and x.id = wanted.id offset 0
+) s
+""")
+
+
 async def tenant(tx: AsyncConnection, named: str) -> Row[Any]:
     """A tenant by its id or its name: id and name. Raises NotFound."""
     row = (await tx.execute(_TENANT, {"id": _id(named), "named": named})).first()
@@ -55,6 +63,14 @@ async def tenant(tx: AsyncConnection, named: str) -> Row[Any]:
 async def names(tx: AsyncConnection, ids: Collection[UUID]) -> dict[UUID, str]:
     """Tenants' names by their ids; those that are none are left out."""
     return {row.id: row.name for row in await tx.execute(_NAMES, {"ids": list(ids)})} if ids else {}
+
+
+async def addresses(tx: AsyncConnection, keys: Collection[tuple[UUID, UUID]]) -> dict[UUID, str]:
+    """Senders' addresses by their ids, of (tenant, sender) pairs; those that are none are left out."""
+    if not keys:
+        return {}
+    asked = {"tenant_id": [tenant_id for tenant_id, _ in keys], "id": [sender for _, sender in keys]}
+    return {row.id: row.address for row in await tx.execute(_ADDRESSES, asked)}
 
 
 async def senders(

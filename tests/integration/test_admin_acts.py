@@ -265,7 +265,7 @@ async def test_a_job_is_shown_with_its_row_its_attempts_its_limits_and_what_hold
         ):
             assert f'href="{link}' in active
         [lease] = [fact for fact in texts(active, r"<dd>(.*?)</dd>") if fact.startswith("under token 1-")]
-        assert re.fullmatch(r"under token 1-\d+ since 20.{21}, until 20.{21}", lease)
+        assert re.fullmatch(r"under token 1-\d+ since 20.{21}, .+ ago, until 20.{21}, in \d+ s", lease)
         attempts = [row for row in texts(active, r"<tr>(<td>.*?)</tr>") if "rejected" in row]
         assert len(attempts) == 1 and "no such box: ana@example.org" in attempts[0]
         assert "Why it waits" not in active
@@ -276,8 +276,9 @@ async def test_a_job_is_shown_with_its_row_its_attempts_its_limits_and_what_hold
         waiting = await it.page(job_path(second))
         why = texts(waiting, r"<li>(.*?)</li>")
         assert [re.sub(r"20.*", "then", each) for each in why] == [
-            "Its tenant's email has used 1 of 1; the first of that is free at then",
-            "Its sender has used 1 of 1; the first of that is free at then",
+            "No worker of its queue is connected.",
+            "Its tenant's email has used 1 of 1 in 1 min; the first of that is free at then",
+            "Its sender has used 1 of 1 in 1 min; the first of that is free at then",
         ]
         limits = [row.partition(" 20")[0] for row in texts(waiting, r"<tr>(<td>.*?)</tr>")]
         assert limits == [

@@ -22,7 +22,7 @@ from tests.admin import OPERATOR, VIEWER, Browser, serving, settings
 from tests.integration.test_admin_overview import SCRIPT, texts
 
 PATH = "/queues/outreach:send"
-MOMENT = r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+MOMENT = r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC, .+ ago"
 OTHER = "/queues/outreach:timeout"
 
 

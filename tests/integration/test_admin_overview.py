@@ -176,6 +176,8 @@ async def test_whatever_stands_still_is_told_with_why_and_shown_as_text(
         ]
         async with pages.browser(VIEWER) as browser:
             page = (await browser.get("/")).text
+        links = re.findall(r'<li><a id="[^"]+" href="([^"]+)">(\S+) is paused', page)
+        assert links == [("/queues/outreach%3Asend", SENDS.name)]
         assert len(page) < 30_000
         assert SCRIPT not in page
 

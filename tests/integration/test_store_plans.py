@@ -193,7 +193,9 @@ async def test_tenants_and_senders_are_found_by_keys_as_a_person_names_them(data
     for statement in (whose._TENANT, whose._NAMES):
         found = await plan(world, statement, values)
         assert "Seq Scan on tenants" not in found, found
+    keys = {"tenant_id": [world.tenant_id], "id": [world.senders["email"]]}
     found = await plan(world, whose._OF_TENANT, values | {"tenant_id": world.tenant_id})
+    found += await plan(world, whose._ADDRESSES, keys)
     assert "Seq Scan on senders" not in found, found
 
 
