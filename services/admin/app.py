@@ -27,6 +27,8 @@ from shared.process import App
 from shared.redis.client import connect
 from shared.store import looking
 from shared.store.database import Database
+from shared.store.failing import Failing
+from shared.store.failing import failing as failing_now
 
 _A_PLACE = timedelta(milliseconds=20)  # many partitions are looked at less often
 _CONNECTIONS = 4
@@ -47,7 +49,7 @@ class Admin:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.redis.aclose)
             stack.push_async_callback(self.database.close)
-            for part in (self.watches.queues, self.watches.rows, self.listener):
+            for part in (self.watches.queues, self.watches.rows, self.watches.failing, self.listener):
                 await stack.enter_async_context(part)
             yield
 
@@ -92,8 +94,12 @@ def _watches(settings: AdminSettings, looker: Looker, database: Database) -> Wat
     async def rows() -> looking.Glance:
         return await database.run(looking.glance)
 
+    async def failing() -> list[Failing]:
+        return await database.run(failing_now)
+
     return Watches(
         Watch("queues", looker.look, often),
         Watch("rows", rows, often * 2),
+        Watch("failing", failing, often * 10),
         settings.engine.partitions,
     )

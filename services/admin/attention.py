@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 from services.admin.queues import QueueView
 from services.admin.words import duration, many, shortened
+from shared.jobs import SENDS
+from shared.store.failing import Failing
 from shared.store.looking import LISTED, MOST, Glance
 
 LONG_WAIT = timedelta(minutes=5)
@@ -35,11 +37,12 @@ class State:
     glance: Glance | None
     away: Mapping[str, timedelta]
     partitions: int
+    failing: Sequence[Failing] = ()
 
 
 def attention(state: State) -> list[Notice]:
     """A notice for each thing; none where nothing needs anybody."""
-    return [*_away(state), *_queues(state), *_rows(state)]
+    return [*_away(state), *_queues(state), *_failing(state), *_rows(state)]
 
 
 def _away(state: State) -> Iterator[Notice]:
@@ -64,6 +67,14 @@ def _queues(state: State) -> Iterator[Notice]:
 
 def _queue_path(name: str) -> str:
     return f"/queues/{quote(name, safe='')}"
+
+
+def _failing(state: State) -> Iterator[Notice]:
+    for each in state.failing:
+        yield Notice(
+            f"{_named(each.tenant)}: {each.failed} of its last {each.tried} sends were not accepted.",
+            f"{_queue_path(SENDS.name)}?state=failed&tenant={each.tenant_id}",
+        )
 
 
 def _rows(state: State) -> Iterator[Notice]:

@@ -9,6 +9,7 @@ from services.admin.charts import Chart, chart
 from services.admin.queues import QueueView
 from services.admin.watch import View, Watch
 from shared.queue.standing import WorkerSeen
+from shared.store.failing import Failing
 from shared.store.looking import Glance, Paused
 
 T = TypeVar("T")
@@ -52,13 +53,15 @@ class Watches:
 
     queues: Watch[list[QueueView]]
     rows: Watch[Glance]
+    failing: Watch[list[Failing]]
     partitions: int
 
     def overview(self) -> Overview:
         """How everything stands, as it was last seen: asks nobody."""
         queues, rows = self.queues.view, self.rows.view
         away = _away(queues, "Redis") | _away(rows, "Postgres")
-        state = State(queues.seen, rows.seen, away, self.partitions)
+        failing = self.failing.view.seen or ()
+        state = State(queues.seen, rows.seen, away, self.partitions, failing)
         cards = [_card(queue) for queue in queues.seen] if queues.seen is not None else None
         workers = [(queue.name, worker) for queue in queues.seen or () for worker in queue.workers]
         return Overview(cards, workers, rows.seen, attention(state), away, self._pauses())

@@ -385,6 +385,33 @@ async def test_a_queue_or_everything_is_paused_and_resumed_and_the_pages_say_so_
         ]
 
 
+async def test_a_tenant_whose_sends_fail_just_now_is_named_and_leads_to_them(
+    database: Database, database_url: str, valkey_url: str
+) -> None:
+    fine = await World.create(database, HELLO, contacts=12)
+    async with place(database, database_url, valkey_url, contacts=6) as it:
+        attempted = (
+            "insert into attempts (tenant_id, action_id, g, channel, sender_id, cost, charged_at, submitted_at,"
+            " outcome) select tenant_id, id, 0, 'email', sender_id, 1, now() - make_interval(mins => :ago), now(),"
+            " case when status = 'failed' then 'rejected' else 'accepted' end from scheduled_actions"
+            " where tenant_id = :t"
+        )
+        await failed(it.world)
+        await fine.enrol()
+        for action in (await fine.actions())[:5]:
+            await fail(fine, action)
+        await fine.run(attempted, ago=1)
+        watch = it.pages.admin.watches.failing
+        await it.world.run(attempted, ago=16)
+        await watch.step()
+        assert watch.view.seen == [], "five of twelve are few, and what was long ago is over"
+        await it.world.run("update attempts set charged_at = now() where tenant_id = :t")
+        await watch.step()
+        [(link, told)] = re.findall(r'href="([^"]+)">([^<]+ not accepted\.)<', await it.page("/"))
+        assert told == f"{it.world.tenant_id}: 6 of its last 6 sends were not accepted."
+        assert len(await it.ids(link.replace("&amp;", "&"))) == 6
+
+
 async def test_a_redis_that_is_away_hides_no_job_that_has_a_row(
     database: Database,
     database_url: str,

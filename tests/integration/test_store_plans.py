@@ -14,6 +14,7 @@ from shared.store import (
     delivery_rows,
     draining,
     due,
+    failing,
     gauging,
     openings,
     operating,
@@ -62,12 +63,16 @@ OF_A_TENANT = {
 }
 
 
-async def plan(world: World, statement: TextClause, values: Mapping[str, Any]) -> str:
+async def plan(
+    world: World, statement: TextClause, values: Mapping[str, Any], first: TextClause | None = None
+) -> str:
     """What Postgres would do, for values of the names that the statement has; arrays are of nothing else."""
     typed = [bindparam(name, type_=each.type) for name, each in statement._bindparams.items()]
     query = text(f"explain {statement.text}").bindparams(*typed)
     wanted = {name: values.get(name, [None]) for name in statement._bindparams}
     async with world.database.begin() as tx:
+        if first is not None:
+            await tx.execute(first)
         return "\n".join((await tx.execute(query, wanted)).scalars())
 
 
@@ -197,6 +202,20 @@ async def test_tenants_and_senders_are_found_by_keys_as_a_person_names_them(data
     found = await plan(world, whose._OF_TENANT, values | {"tenant_id": world.tenant_id})
     found += await plan(world, whose._ADDRESSES, keys)
     assert "Seq Scan on senders" not in found, found
+
+
+async def test_whose_sends_fail_is_read_by_index_in_a_flood(database: Database) -> None:
+    world = await flood(database)
+    await fill(world, ROWS, "failed")
+    await world.run(
+        "insert into attempts (tenant_id, action_id, g, channel, sender_id, cost, charged_at, submitted_at)"
+        " select tenant_id, id, 0, 'email', sender_id, 1, now(), now() from scheduled_actions"
+    )
+    found = await plan(world, failing._FAILING, {"lately": timedelta(minutes=15)}, failing._IN_ORDER)
+    assert not re.search(rf"Seq Scan on (scheduled_actions|attempts_p{datetime.now(UTC):%Y%m%d})", found), (
+        found
+    )
+    assert re.search(r"Merge Append|Index Scan Backward", found), found
 
 
 async def test_the_guard_after_a_restore_reads_partial_indexes_in_their_order(database: Database) -> None:
