@@ -38,6 +38,13 @@ class Found:
     after: Cursor | None
 
 
+_BY_QUEUE = "'queue_paused', 'tenant_paused'"
+# As in the predicate of the index by why, and of no other: the planner would sort all that is held for each
+# leap where it takes it to be little.
+_HELD = checked("a.status = 'held'")
+_LAST = UUID(int=(1 << 128) - 1)
+
+
 def _actions(kind: str, status: str) -> TextClause:
     return text(f"""
 select tenant_id, lane_id, status_at, id, g, visit_id, status_at < now() - :age as stuck
@@ -130,31 +137,59 @@ returning d.id
 """)
 
 # What a campaign's or an enrolment's pause held, its resume puts back with the time it had left. What a
-# worker held that had read of the pause just before the resume is put back here.
+# worker held that had read of the pause just before the resume is put back here. A loose index scan finds
+# each campaign that has held rows, by why; it leaps over what a pause of a whole queue still holds.
 _RELEASE = text(f"""
-with held as (
-    select a.tenant_id, a.id from scheduled_actions a
-    where a.status = 'held' and (
-        a.reason in ('queue_paused', 'tenant_paused') and not exists (
-            select 1 from pauses p
-            where (p.queue is null or p.queue = case a.kind
-                    when 'send' then '{SENDS.name}' else '{TIMEOUTS.name}' end)
-                and (p.tenant_id is null or p.tenant_id = a.tenant_id)
+with recursive queues (kind, queue, shut) as (
+    select kind, queue, exists (
+        select 1 from pauses p where p.tenant_id is null and (p.queue is null or p.queue = kinds.queue)
+    )
+    from (values ('send', '{SENDS.name}'), ('timeout', '{TIMEOUTS.name}')) as kinds (kind, queue)
+), held as (
+    (
+        select reason, kind, tenant_id, campaign_id from scheduled_actions a
+        where {_HELD} order by reason, kind, tenant_id, campaign_id limit 1
+    )
+    union all
+    select next.*
+    from held
+    join queues using (kind)
+    cross join lateral (
+        select a.reason, a.kind, a.tenant_id, a.campaign_id from scheduled_actions a
+        where {_HELD} and (a.reason, a.kind, a.tenant_id, a.campaign_id) > (
+            held.reason, held.kind,
+            case when shut and held.reason in ({_BY_QUEUE}) then '{_LAST}' else held.tenant_id end,
+            held.campaign_id
         )
-        or a.reason = 'campaign_paused' and exists (
+        order by a.reason, a.kind, a.tenant_id, a.campaign_id limit 1
+    ) next
+), free as (
+    select held.* from held join queues using (kind)
+    where held.reason in ({_BY_QUEUE}) and not shut and not exists (
+            select 1 from pauses p
+            where p.tenant_id = held.tenant_id and (p.queue is null or p.queue = queues.queue)
+        )
+        or held.reason = 'campaign_paused' and exists (
             select 1 from campaigns c
-            where c.tenant_id = a.tenant_id and c.id = a.campaign_id
+            where c.tenant_id = held.tenant_id and c.id = held.campaign_id
                 and c.status = 'active' and c.paused_at is null
         )
-        or a.reason = 'enrollment_paused' and exists (
-            select 1 from enrollments e
-            where e.tenant_id = a.tenant_id and e.id = a.enrollment_id and e.status = 'active'
-        )
-    )
+        or held.reason = 'enrollment_paused'
+), found as (
+    select rows.* from free cross join lateral (
+        select a.tenant_id, a.id from scheduled_actions a
+        where {_HELD} and a.reason = free.reason and a.kind = free.kind
+            and a.tenant_id = free.tenant_id and a.campaign_id = free.campaign_id
+            and (free.reason <> 'enrollment_paused' or exists (
+                select 1 from enrollments e
+                where e.tenant_id = a.tenant_id and e.id = a.enrollment_id and e.status = 'active'
+            ))
+        limit :most
+    ) rows
     limit :most
 ), locked as (
-    select a.tenant_id, a.id from held join scheduled_actions a using (tenant_id, id)
-    where a.status = 'held'
+    select a.tenant_id, a.id from found join scheduled_actions a using (tenant_id, id)
+    where {_HELD}
     order by a.id for update of a
 )
 update scheduled_actions a set status = 'pending', g = a.g + 1, status_at = now(), reason = null

@@ -35,7 +35,7 @@ where datname = current_database() and query like 'create index concurrently%'
 CONNECTIONS = "select count(*) from pg_stat_activity where datname = current_database()"
 INDEXES = """
 select c.relname, i.indisvalid from pg_index i join pg_class c on c.oid = i.indexrelid
-where c.relname ~ '^ix_(actions|deliveries)_failed'
+where c.relname ~ '^ix_(actions_failed|actions_held_why|deliveries_failed)'
 """
 
 
@@ -103,7 +103,7 @@ async def whole(url: str) -> None:
     assert await is_current(url)
     found = await built(url)
     # Of deliveries: of the table, the default partition, yesterday, today and tomorrow.
-    assert (len(found), set(found.values())) == (1 + 1 + 4, {True})
+    assert (len(found), set(found.values())) == (2 + 1 + 4, {True})
 
 
 async def test_the_migrated_schema_is_the_one_the_tables_define(database_url: str) -> None:

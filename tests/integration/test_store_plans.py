@@ -245,6 +245,22 @@ async def test_a_drain_reads_partial_indexes_in_their_order(database: Database, 
     assert f"{today}_state_tenant_id_received_at_idx" in found and f"Seq Scan on {today}" not in found, found
 
 
+async def test_what_a_pause_held_is_found_by_why_in_a_flood_of_it(database: Database) -> None:
+    world = await flood(database)
+    await fill(world, ROWS, "held")
+    await world.run(
+        "update scheduled_actions set reason = 'queue_paused' where tenant_id = :t and status = 'held'"
+    )
+    for statistics in ("old", "new"):
+        found = await plan(world, sweeping._RELEASE, {"most": 10})
+        read = re.findall(r"(Scan.*) on scheduled_actions", found)
+        assert read == ["Scan using ix_actions_held_why"] * 3 + ["Scan using pk_scheduled_actions"] * 2, (
+            statistics,
+            found,
+        )
+        await world.run("analyze scheduled_actions")
+
+
 async def test_tenants_and_deliveries_are_listed_by_index(database: Database) -> None:
     world = await flood(database)
     found = await plan(world, tenant_rows._PAGE, {"after": None, "most": 10})

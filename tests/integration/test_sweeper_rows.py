@@ -11,7 +11,7 @@ from services.dispatch.sweeper import RowSweeper
 from shared.campaigns import enrollments
 from shared.jobs import SENDS
 from shared.settings import DispatchSettings
-from shared.store import pauses
+from shared.store import pauses, sweeping
 from shared.store.database import Database
 from shared.store.pauses import Pause
 from tests.journeys import World, graph, send, to, wait
@@ -126,6 +126,28 @@ async def test_what_is_held_goes_on_when_no_pause_holds_it_any_more(database: Da
         await pauses.lift(tx, pause)
     await sweeper(world).step()
     assert [state(row) for row in await world.actions()] == [("pending", 4, None)]
+
+
+async def test_tenants_whose_pause_is_lifted_go_on_and_no_others_so_many_rows_at_a_time(
+    database: Database,
+) -> None:
+    free, paused, also_free = [await World.create(database, NODES, contacts=2) for _ in range(3)]
+    for world in (free, paused, also_free):
+        await world.enrol()
+        await world.run(
+            "update scheduled_actions set status = 'held', reason = 'queue_paused' where tenant_id = :t"
+        )
+
+    async def held() -> list[int]:
+        rows = [await world.actions() for world in (free, paused, also_free)]
+        return [sum(row["status"] == "held" for row in of_one) for of_one in rows]
+
+    await database.run(lambda tx: pauses.add(tx, Pause(SENDS.name, None)))
+    await database.run(lambda tx: pauses.add(tx, Pause(None, paused.tenant_id)))
+    assert (await database.run(lambda tx: sweeping.release(tx, 10)), await held()) == (0, [2, 2, 2])
+    await database.run(lambda tx: pauses.lift(tx, Pause(SENDS.name, None)))
+    released = [await database.run(lambda tx: sweeping.release(tx, 3)) for _ in range(3)]
+    assert (released, await held()) == ([3, 1, 0], [0, 2, 0])
 
 
 async def test_what_a_campaigns_or_an_enrolments_pause_holds_is_not_let_go_with_the_tenant(

@@ -17,6 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from shared.store.sets import checked
 from shared.store.tables.base import (
     Id,
     Time,
@@ -91,6 +92,14 @@ scheduled_actions = Table(
         "ix_actions_failed", "tenant_id", "id", postgresql_where=text("kind = 'send' and status = 'failed'")
     ),
     Index("ix_actions_held", "tenant_id", "campaign_id", postgresql_where=text("status = 'held'")),
+    Index(
+        "ix_actions_held_why",
+        "reason",
+        "kind",
+        "tenant_id",
+        "campaign_id",
+        postgresql_where=text(checked("status = 'held'")),
+    ),
     Index(
         "ix_actions_message",
         "tenant_id",

@@ -1,4 +1,4 @@
-"""The audit, pins, and an index each to list failed sends and failed deliveries by."""
+"""The audit, pins, and indexes to list failed sends and deliveries by, and to find what a pause held."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -20,6 +20,11 @@ def upgrade() -> None:
             "ix_actions_failed",
             "scheduled_actions",
             "(tenant_id, id) where kind = 'send' and status = 'failed'",
+        )
+        build_index(
+            "ix_actions_held_why",
+            "scheduled_actions",
+            "(reason, kind, tenant_id, campaign_id) where case when status = 'held' then true else false end",
         )
         build_index("ix_deliveries_failed", "deliveries", "(tenant_id, id) where state = 'failed'")
     op.create_table(
