@@ -16,7 +16,7 @@ OPEN_STATES = ("received", "processing", "parked")
 """The states of deliveries that somebody still has to work on."""
 
 _MOST_LANES = 10_000
-_MOST_OF_A_LANE = 1_000
+_MOST_ACTIONS = 10_000
 _MOST_DELIVERIES = 10_000
 _MOST_DAYS = 30
 
@@ -49,16 +49,16 @@ _OVERDUE = text(f"""
             and x.tenant_id = lanes.tenant_id and x.lane_id = lanes.lane_id
     )
 )
-select cast(coalesce(sum(due.rows), 0) as bigint),
-    cast(coalesce(extract(epoch from now() - min(late.due_at)), 0) as float8)
-from late cross join lateral (
-    select count(*) as rows from (
-        select 1 from scheduled_actions a
-        where a.status = 'pending' and a.kind = :kind and a.due_at < now() - :age
-            and a.tenant_id = late.tenant_id and a.lane_id = late.lane_id
+select
+    (select count(*) from (
+        select 1 from late cross join lateral (
+            select 1 from scheduled_actions a
+            where a.status = 'pending' and a.kind = :kind and a.due_at < now() - :age
+                and a.tenant_id = late.tenant_id and a.lane_id = late.lane_id
+        ) due
         limit :most
-    ) x
-) due
+    ) counted),
+    cast(coalesce((select extract(epoch from now() - min(late.due_at)) from late), 0) as float8)
 """).bindparams(bindparam("age", type_=Interval))
 
 _CLOSED = text("""
@@ -84,11 +84,11 @@ async def deliveries(tx: AsyncConnection) -> dict[str, Waiting]:
 async def overdue(tx: AsyncConnection, kind: str, age: timedelta) -> Waiting:
     """The actions of a kind due for longer than `age` that nothing holds back and nobody takes.
 
-    Of 10,000 lanes, and of each at most 1,000 rows.
+    Of 10,000 lanes, and at most 10,000 rows of them.
     """
     queue = SENDS if kind == "send" else TIMEOUTS
     place = {"after_tenant": UUID(int=0), "after_lane": UUID(int=0), "lanes": _MOST_LANES}
-    values = {"kind": kind, "queue": queue.name, "age": age, "most": _MOST_OF_A_LANE, **place}
+    values = {"kind": kind, "queue": queue.name, "age": age, "most": _MOST_ACTIONS, **place}
     return Waiting(*(await tx.execute(_OVERDUE, values)).one())
 
 

@@ -28,7 +28,7 @@ from shared.settings import (
     RedisSettings,
     ScalingSettings,
 )
-from shared.store import closures, pauses
+from shared.store import closures, gauging, pauses
 from shared.store.closures import Closure
 from shared.store.database import Database
 from shared.store.pauses import Pause
@@ -131,6 +131,26 @@ async def test_only_what_dispatch_ought_to_take_is_overdue(database: Database) -
     assert await late() == 3
     await world.set_action((await world.actions())[0]["id"], status="enqueued")
     assert await late() == 0, "its limits let a lane with jobs in the queue go no faster"
+
+
+async def test_of_a_flood_no_more_is_counted_than_is_worth_knowing(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gauging, "_MOST_ACTIONS", 4)
+    for _ in range(2):
+        world = await World.create(database, HELLO, contacts=3)
+        await world.enrol()
+        await world.run("update scheduled_actions set due_at = now() - interval '90 s' where tenant_id = :t")
+    await world.run("update scheduled_actions set due_at = now() - interval '150 s' where tenant_id = :t")
+    metrics = Metrics.create()
+    await RowGauges(database, metrics).step()
+    found = figures(metrics, "actions_overdue", "actions_overdue_seconds")
+    assert {key: round(value / 10) * 10 if "seconds" in key else value for key, value in found.items()} == {
+        "actions_overdue send": 4,
+        "actions_overdue timeout": 0,
+        "actions_overdue_seconds send": 150,
+        "actions_overdue_seconds timeout": 0,
+    }
 
 
 async def test_days_ahead_end_at_the_first_that_is_missing(database: Database) -> None:
