@@ -38,6 +38,9 @@ fix: $(STAMP) ## format and lint what can be mended by itself
 bench: $(STAMP) ## the engine table, with BullMQ in the same run where Node is present
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+bench-pages: $(STAMP) ## what the pages and a scrape cost at a million jobs, and what a running queue notices of it
+	@$(BIN)/python -m benchmarks.pages $(ARGS)
+
 floods: $(STAMP) ## how late a contact is behind 200,000 sends of another tenant; fails past 5 s
 	@$(BIN)/python -m benchmarks.floods
 
@@ -53,4 +56,4 @@ $(STAMP): $(VENV)/bin/uv requirements/dev.txt pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
-.PHONY: help demo test browser model faults check fix bench floods lock
+.PHONY: help demo test browser model faults check fix bench bench-pages floods lock

@@ -5,8 +5,12 @@ import json
 import math
 import sys
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from benchmarks.__main__ import Beside, report
+from benchmarks.pages import ROWS as LOOKING
 from benchmarks.peer import Peer
 from services.cli.bench.load import Load
 from services.cli.bench.rows import ROWS, Result, Row, at_most, times_peer
@@ -33,6 +37,24 @@ async def test_the_command_measures_every_row() -> None:
     # What no busy machine can change: the rest are times and bytes.
     assert (figures["limits_over"], figures["limits_used"]) == (0, 100)
     assert figures["fairness"] <= 5
+
+
+@pytest.mark.timeout(180)
+async def test_what_looking_costs_is_measured_row_by_row(tmp_path: Path) -> None:
+    found = tmp_path / "pages.json"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "benchmarks.pages", "--quick", "--json", str(found)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    rows = json.loads(found.read_text())
+    assert [each["row"] for each in rows] == [row.name for row in LOOKING]
+    assert [each["row"] for each in rows if not math.isfinite(each["figure"])] == []
+    figures = {each["row"]: each["figure"] for each in rows}
+    # What no busy machine can change: the rest are times.
+    assert figures["overview_commands"] == 1
 
 
 async def test_the_jobs_of_the_benchmark_are_as_large_as_it_says_and_end_completed(valkey_url: str) -> None:

@@ -1,9 +1,9 @@
-"""What metrics cost: `python -m benchmarks.scrape`, on embedded servers of its own.
+"""What measuring costs dispatch: `python -m benchmarks.gauges`, on embedded servers of its own.
 
 10,000 tenants have 100 jobs each in the queue of sends and 100 rows due behind them; and once more when half
-of the tenants have spent their limits. Printed are a scrape over HTTP, as Prometheus makes it, and a step of
-each gauge's loop: time, this process's CPU, the CPU of Redis and its commands,
-those inside of scripts included.
+of the tenants have spent their limits. Printed is a step of each gauge's loop: time, this process's CPU, the
+CPU of Redis and its commands, those inside of scripts included. What a scrape of it costs is a row of
+`benchmarks.pages`.
 """
 
 import argparse
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-import httpx
 from pydantic import SecretStr
 from redis.asyncio import Redis
 from sqlalchemy import text
@@ -24,13 +23,11 @@ from services.dispatch.scaling import Scaling
 from shared import log
 from shared.jobs import SendJob, job_id
 from shared.metrics import Metrics
-from shared.process import App, Shell
 from shared.queue.types import NewJob, SubjectConfig
 from shared.settings import (
     DatabaseSettings,
     LimitSettings,
     LogSettings,
-    PrivateSettings,
     ScalingSettings,
 )
 from shared.store.database import Database
@@ -127,14 +124,6 @@ async def used(redis: Redis) -> tuple[float, float]:
     return (cpu["used_cpu_user"] + cpu["used_cpu_sys"]) * 1000, stats["total_commands_processed"]
 
 
-async def scrape(shell: Shell) -> Callable[[], Awaitable[object]]:
-    """A scrape of a served process."""
-    assert shell.port.address is not None
-    host, port = shell.port.address
-    client = httpx.AsyncClient()
-    return lambda: client.get(f"http://{host}:{port}/metrics")
-
-
 async def table(dispatch: Replica, database: Database) -> None:
     """Print what each thing costs now."""
     metrics = Metrics.create()
@@ -145,13 +134,9 @@ async def table(dispatch: Replica, database: Database) -> None:
         ScalingSettings(),
         timedelta(minutes=1),
     )
-    shell = Shell(App("scrape", (), metrics, lambda: True), PrivateSettings(port=0))
-    serving_it = asyncio.create_task(shell.serve())
-    await shell.started.wait()
     steps = {
         "gauges of queues": QueueGauges(scaling, metrics).step,
         "gauges of rows": RowGauges(database, metrics).step,
-        "scrape": await scrape(shell),
     }
     for name, work in steps.items():
         found = await cost(dispatch.redis, work)
@@ -159,8 +144,6 @@ async def table(dispatch: Replica, database: Database) -> None:
             f"{name:18} {found.wall:8.1f} ms (worst {found.worst:.1f}), {found.cpu:.1f} ms CPU here,"
             f" {found.redis:.1f} ms CPU of Redis in {found.calls} commands"
         )
-    shell.stopping.set()
-    await serving_it
 
 
 async def measure(url: str, redis_url: str, count: int) -> None:
@@ -182,13 +165,13 @@ async def measure(url: str, redis_url: str, count: int) -> None:
 
 def main() -> None:
     """Measure, and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scrape", description="What metrics cost.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gauges", description="What measuring costs.")
     parser.add_argument("--tenants", type=int, default=10_000)
     arguments = parser.parse_args()
     log.configure("bench", LogSettings(level="WARNING"))
     with serving(valkey_in) as valkey, serving(postgres_in) as postgres:
-        asyncio.run(query(postgres.dsn, "create database scrape"))
-        asyncio.run(measure(postgres.url_of("scrape"), valkey.url, arguments.tenants))
+        asyncio.run(query(postgres.dsn, "create database gauges"))
+        asyncio.run(measure(postgres.url_of("gauges"), valkey.url, arguments.tenants))
 
 
 if __name__ == "__main__":
