@@ -93,7 +93,7 @@ class RedisSettings(Part):
 
 
 class DatabaseSettings(Part):
-    """`DATABASE_URL` and how it is used; `DATABASE_DIRECT_URL` is for LISTEN behind a transaction pooler."""
+    """`DATABASE_URL` and how it is used; `DATABASE_DIRECT_URL` is for what needs a session, past a pooler."""
 
     model_config = SettingsConfigDict(env_prefix="DATABASE_")
 
@@ -110,8 +110,8 @@ class DatabaseSettings(Part):
         return _asyncpg(self.url.get_secret_value())
 
     @property
-    def listen_dsn(self) -> str:
-        """The URL for LISTEN."""
+    def direct_dsn(self) -> str:
+        """The URL for LISTEN and for migrations."""
         return _asyncpg((self.direct_url or self.url).get_secret_value())
 
 

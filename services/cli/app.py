@@ -68,7 +68,7 @@ def migrate() -> None:
     """Bring the schema up to date."""
 
     async def work() -> None:
-        await upgrade(DatabaseSettings().dsn)
+        await upgrade(DatabaseSettings().direct_dsn)
 
     run(work())
 

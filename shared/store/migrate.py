@@ -56,7 +56,7 @@ def _upgrade(connection: Connection) -> None:
 async def upgrade(url: str, days_ahead: int = 7) -> None:
     """Apply every migration that is missing and make the coming days' partitions.
 
-    It can be broken off and run again. Needs a session: no pooler that lends connections for a transaction.
+    It can be broken off and run again. It needs a session: `DATABASE_DIRECT_URL`, past a transaction pooler.
     """
     engine = engine_of(url)
     try:

@@ -20,7 +20,7 @@ class Notices:
     """
 
     def __init__(self, settings: DatabaseSettings, channel: str, told: Callable[[], None]) -> None:
-        self._dsn = settings.listen_dsn.replace("postgresql+asyncpg://", "postgresql://", 1)
+        self._dsn = settings.direct_dsn.replace("postgresql+asyncpg://", "postgresql://", 1)
         self._timeout = settings.connect_timeout.total_seconds()
         self._channel = channel
         self._told = told

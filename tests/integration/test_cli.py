@@ -158,6 +158,12 @@ def test_migrating_what_is_up_to_date_changes_nothing() -> None:
     assert in_database(lambda tx: tenants.named(tx, "acme"))
 
 
+def test_a_migration_goes_past_a_pooler(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("DATABASE_DIRECT_URL", f"postgresql://u@127.0.0.1:{free_port()}/db")
+    assert "Connect call failed" in refused("migrate")
+    outreach("tenants", "create", "acme")
+
+
 def test_without_settings_or_servers_a_command_says_so_in_a_line(environment: pytest.MonkeyPatch) -> None:
     nowhere = f"127.0.0.1:{free_port()}"
     environment.setenv("REDIS_URL", f"redis://:hunter2@{nowhere}/0")

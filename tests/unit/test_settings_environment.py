@@ -36,9 +36,9 @@ def test_listening_goes_where_all_else_goes_unless_another_way_is_given(
 ) -> None:
     monkeypatch.delenv("DATABASE_DIRECT_URL", raising=False)
     monkeypatch.setenv("DATABASE_URL", "postgresql://pooler/outreach")
-    assert DatabaseSettings().dsn == DatabaseSettings().listen_dsn == "postgresql+asyncpg://pooler/outreach"
+    assert DatabaseSettings().dsn == DatabaseSettings().direct_dsn == "postgresql+asyncpg://pooler/outreach"
     monkeypatch.setenv("DATABASE_DIRECT_URL", "postgresql://primary/outreach")
-    assert DatabaseSettings().listen_dsn == "postgresql+asyncpg://primary/outreach"
+    assert DatabaseSettings().direct_dsn == "postgresql+asyncpg://primary/outreach"
 
 
 def test_the_public_url_is_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
