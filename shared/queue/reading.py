@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from shared.jobs import JobState
 from shared.queue.codec import unpack_record, unpack_seen
 from shared.queue.standing import Standing
-from shared.queue.types import ClaimedJob, Counts, Ended, Measures, Seen
+from shared.queue.types import ClaimedJob, Counts, Ended, Measures, Running, Seen
 from shared.redis.scripts import Argument
 
 _AT_ONCE = 500
@@ -63,6 +63,11 @@ class Reading(Standing):
         for at in range(0, len(lanes), _AT_ONCE):
             lengths += await self._run("lane_counts", partition, rest=lanes[at : at + _AT_ONCE])
         return lengths
+
+    async def running(self, partition: int, tenant: str) -> Running:
+        """How many of a tenant's jobs are active, among the 500 whose leases end first."""
+        count, active = await self._run("running", partition, {"tenant": tenant, "limit": _AT_ONCE})
+        return Running(count, active > _AT_ONCE)
 
     async def configured(self, partition: int) -> list[str]:
         """The subjects that something out of the ordinary is in force for; read some at a time."""

@@ -227,6 +227,14 @@ def longest_wait(measured: Iterable[Measures]) -> timedelta | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Running:
+    """How many of a tenant's jobs are active; `more`: at least, since not all active jobs were looked at."""
+
+    count: int
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """When the last jobs of a partition ended, in ms of the server's clock, the latest last."""
 

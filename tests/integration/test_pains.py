@@ -82,6 +82,7 @@ async def act_of_every_kind(b: Bench) -> None:
     await queue.configure(0, [limits("*/email", (60, 1))])
     await queue.measure(0)
     await queue.lane_counts(0, [LANE])
+    await queue.running(0, "a")
     await queue.look_up(0, names)
     for state in JobState:
         await queue.page(0, state)

@@ -2,12 +2,16 @@
 
 from datetime import timedelta
 
+import pytest
+
 from shared.jobs import JobState
+from shared.queue import reading
 from shared.queue.reading import Placed, Timing
 from shared.queue.types import (
     Counts,
     Ended,
     Measures,
+    Running,
     Seen,
     Settlement,
     SubjectConfig,
@@ -206,3 +210,29 @@ async def test_one_job_is_shown_with_what_it_carries(valkey_url: str) -> None:
             T0,
         )
         assert await b.queue.job(0, "none") is None
+
+
+async def test_a_tenants_running_jobs_are_counted_in_whichever_of_its_lanes(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        lanes = ("a", "a/email/s", "a/sms/s", "ab", "b/email/a")
+        await b.queue.enqueue([job(f"{lane}-{n}", lane) for lane in lanes for n in (1, 2)])
+        before = await b.queue.running(0, "a")
+        claimed = await b.queue.claim(0, 50)
+        assert (before, len(claimed.jobs)) == (Running(0, False), 10)
+        state = await b.state()
+        found = {tenant: await b.queue.running(0, tenant) for tenant in ("a", "ab", "b", "c")}
+        counts = {"a": 6, "ab": 2, "b": 2, "c": 0}
+        assert found == {tenant: Running(count, False) for tenant, count in counts.items()}
+        assert await b.state() == state
+
+
+async def test_of_more_running_jobs_than_are_looked_at_the_count_says_that_it_may_be_more(
+    valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_AT_ONCE", 3)
+    async with bench(valkey_url) as b:
+        await b.queue.enqueue([job(f"{n}", "a") for n in range(5)])
+        await b.queue.claim(0, 3)
+        assert await b.queue.running(0, "a") == Running(3, False)
+        await b.queue.claim(0, 1)
+        assert await b.queue.running(0, "a") == Running(3, True)
