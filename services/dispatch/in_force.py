@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.jobs import SENDS
-from shared.limits.config import DEFAULTS, RateLimitConfig, in_force
+from shared.limits.config import DEFAULTS, RateLimitConfig, in_force, subject_of
 from shared.queue.types import SubjectConfig, Window
 from shared.settings import DispatchSettings, LimitSettings
 from shared.store.due import Lane
@@ -44,12 +44,6 @@ def changes(before: Sent, after: Configs) -> list[SubjectConfig]:
     """What to send so that `after` holds where `before` did."""
     gone = [SubjectConfig(subject) for subject in before if subject not in after]
     return gone + [config for subject, config in after.items() if before.get(subject) != config]
-
-
-def subject_of(scope: Scope) -> str:
-    """What the engine charges for a tenant's channel, or for one of its senders."""
-    channel = f"{scope.tenant_id}/{scope.channel}"
-    return channel if scope.sender_id is None else f"{channel}/{scope.sender_id}"
 
 
 def ahead(rows: InForce, lengths: LimitSettings, settings: DispatchSettings) -> dict[Lane, int]:

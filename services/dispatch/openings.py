@@ -12,9 +12,10 @@ from uuid import UUID
 import structlog
 
 from services.dispatch.configuration import Configuration, Place
-from services.dispatch.in_force import Configs, epoch_ms, subject_of
+from services.dispatch.in_force import Configs, epoch_ms
 from shared.errors import OpeningSuperseded
 from shared.jobs import SENDS, job_id
+from shared.limits.config import subject_of
 from shared.queue.types import Charge, Slot
 from shared.store import openings as store
 from shared.store import queue_rows

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from shared.store import limit_overrides
 from shared.store.database import AsyncConnection
+from shared.store.limit_rows import Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +58,9 @@ def in_force(
         return config
     # What the tenant may do at once is shared by its senders: it is no cap of each.
     return replace(config, concurrent=None).overridden(overrides.get(sender, {}))
+
+
+def subject_of(scope: Scope) -> str:
+    """What the engine charges for a tenant's channel, or for one of its senders: that sender's lane."""
+    channel = f"{scope.tenant_id}/{scope.channel}"
+    return channel if scope.sender_id is None else f"{channel}/{scope.sender_id}"

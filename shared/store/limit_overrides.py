@@ -1,6 +1,6 @@
 """Overrides of the default rate limits: of a tenant on a channel, or of one sender."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -45,7 +45,9 @@ on conflict (tenant_id, channel, sender_id, kind) do update set
 
 _READ = text("""
 select channel, sender_id, jsonb_object_agg(kind, "limit") as limits
-from rate_limits where tenant_id = :tenant_id
+from rate_limits
+where tenant_id = :tenant_id
+    and (sender_id is null or cast(:senders as uuid[]) is null or sender_id = any(cast(:senders as uuid[])))
 group by channel, sender_id order by channel, sender_id nulls first
 """).columns(limits=JSONB)
 
@@ -89,6 +91,11 @@ async def change(
     await connection.execute(_SET, {**whose, **columns(("ids", "kinds", "limits"), rows)})
 
 
-async def read(connection: AsyncConnection, tenant_id: UUID) -> list[Row[Any]]:
-    """The tenant's overrides: channel, sender_id (None: the tenant itself), limits by kind."""
-    return list(await connection.execute(_READ, {"tenant_id": tenant_id}))
+async def read(
+    connection: AsyncConnection, tenant_id: UUID, senders: Sequence[UUID] | None = None
+) -> list[Row[Any]]:
+    """The tenant's overrides: channel, sender_id (None: the tenant itself), limits by kind.
+
+    Those of its `senders`, if they are named, else of all.
+    """
+    return list(await connection.execute(_READ, {"tenant_id": tenant_id, "senders": senders}))
