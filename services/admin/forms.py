@@ -34,9 +34,12 @@ async def read(scope: Scope, receive: Receive, within: timedelta) -> Form:
     except TimeoutError as error:
         raise Refused(408, "The form did not come in time.") from error
     try:
-        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS))
+        fields = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS))
     except ValueError as error:
         raise Refused(400, "The form cannot be read.") from error
+    if any("\0" in text for text in (*fields, *fields.values())):  # Postgres takes it in no text
+        raise Refused(400, "The form cannot be read.")
+    return fields
 
 
 async def _body(receive: Receive) -> bytes:

@@ -62,6 +62,7 @@ class Guard:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         guarded = _with_headers(send)
         try:
+            _check_text(scope)
             form = await self._form(scope, receive, headers)
             cookies = _cookies(headers.get("cookie", ""))
             session = self._session(cookies, headers)
@@ -89,6 +90,12 @@ class Guard:
                 raise Refused(403, "Without users these pages are for this machine alone.")
             return _DEVELOPER
         return self._rules.sessions.find(cookies.get(SESSION, ""))
+
+
+def _check_text(scope: HTTPScope) -> None:
+    """That its address has no NUL, which Postgres takes in no text. Raises Refused."""
+    if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+        raise Refused(400, "This address cannot be read.")
 
 
 def _check(scope: HTTPScope, session: Session | None, visit: str, form: Form) -> None:

@@ -137,6 +137,7 @@ async def test_a_viewer_changes_nothing_and_an_operator_may(pages: Running) -> N
         (b"csrf=" + b"x" * 65_536, "application/x-www-form-urlencoded", 413),
         (b"&".join(b"a=1" for _ in range(501)), "application/x-www-form-urlencoded", 400),
         (b"csrf=\xff", "application/x-www-form-urlencoded", 400),
+        (b"reason=a%00b", "application/x-www-form-urlencoded", 400),
         (b"{}", "application/json", 415),
         (b"{}", "", 415),
     ],
@@ -148,6 +149,12 @@ async def test_what_is_no_small_form_is_refused(
         headers = {"origin": browser.origin, "content-type": media_type}
         assert (await browser.client.post("/logout", content=content, headers=headers)).status_code == status
         assert await shown(browser) == "olga (operator)"
+
+
+async def test_an_address_with_what_no_text_of_postgres_has_is_refused(pages: Running) -> None:
+    async with pages.browser(OPERATOR) as browser:
+        for path in ("/%00", "/?a=%00", "/queues/outreach:send/job?id=a%00b"):
+            assert (await browser.get(path)).status_code == 400, path
 
 
 async def test_a_form_that_does_not_come_in_time_is_refused() -> None:
@@ -245,8 +252,9 @@ async def test_every_file_a_page_names_is_there_and_is_of_this_host(pages: Runni
             "/assets/htmx.min.js",
             "/assets/admin.js",
         }
-        for each in named:
-            assert (await browser.get(each)).status_code == 200, each
+        for each in named:  # a page may ask a server, and none is there
+            answers = {200} if each.startswith("/assets") else {200, 503}
+            assert (await browser.get(each)).status_code in answers, each
 
 
 async def test_a_damaged_or_foreign_cookie_is_nobodys(pages: Running) -> None:
