@@ -11,7 +11,7 @@ from litestar.exceptions import HTTPException, NotFoundException
 from litestar.params import FromPath
 from litestar.types import ASGIApp, ExceptionHandlersMap
 
-from services.admin import job_acts, jobs, login, pausing
+from services.admin import job_acts, jobs, login, pausing, tenants
 from services.admin.acting import Acting
 from services.admin.browsing import Browsing
 from services.admin.guard import Guard, Rules
@@ -19,7 +19,7 @@ from services.admin.login import Door
 from services.admin.overview import Watches
 from services.admin.rendering import Asset, Pages, assets
 from services.admin.screen import Asked, Screen, Screening
-from shared.errors import Conflict, NotFound, OutOfRange, OutreachError
+from shared.errors import Conflict, NotFound, OutOfRange, OutreachError, UnknownQueue
 from shared.jobs import QUEUES
 from shared.loop import AWAY
 
@@ -88,6 +88,7 @@ def application(rules: Rules, parts: Parts) -> ASGIApp:
             *jobs.ROUTES,
             *job_acts.ROUTES,
             *pausing.ROUTES,
+            *tenants.ROUTES,
         ],
         dependencies={
             **{name: _given(value) for name, value in given.items()},
@@ -125,5 +126,5 @@ def _problems(pages: Pages, screen: Callable[[Asked], Screen]) -> ExceptionHandl
         log.error("page.failed", exc_info=error)
         return page(500, "This page failed; the log of the admin service says how.")
 
-    ours: ExceptionHandlersMap = dict.fromkeys((Conflict, NotFound, OutOfRange), cannot)
+    ours: ExceptionHandlersMap = dict.fromkeys((Conflict, NotFound, OutOfRange, UnknownQueue), cannot)
     return {HTTPException: refused, Exception: bug, **ours, **dict.fromkeys(AWAY, away)}
