@@ -1,16 +1,19 @@
 """Holds: what keeps a tenant's work back, in sentences, and how much of it is where."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from services.admin.limits import Limited
-from services.admin.tenancy import CLOSURES, Motion, Rows
+from services.admin.limits import waits
+from services.admin.tenancy import CLOSURES, LONGEST, Motion, Rows
 from services.admin.words import many, moment, shortened
 from shared.jobs import SENDS, TIMEOUTS, WEBHOOKS
+from shared.limits.config import subject_of
+from shared.store.limit_rows import Scope
 from shared.store.tenant_rows import COUNTED
 
 _NAME = 80  # characters
 _PARKED = 5  # senders told of
+_AWAY = "Redis does not answer: what is in line, what runs and what limits leave is not known."
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +49,19 @@ def work(rows: Rows, motion: Motion | None) -> list[Work]:
     ]
 
 
-def holds(rows: Rows, motion: Motion | None, limits: Sequence[Limited]) -> list[str]:
+def holds(rows: Rows, motion: Motion | None) -> list[str]:
     """A sentence for each thing that holds work back; none where nothing does."""
-    return [*_away(motion), *_paused(rows), *_closed(rows), *_parked(limits), *_held(rows)]
-
-
-def _away(motion: Motion | None) -> Iterator[str]:
     if motion is None:
-        yield "Redis does not answer: what is in line, what runs and what limits leave is not known."
+        return [*_paused(rows), *_closed(rows), _AWAY, *_held(rows)]
+    return [*_unserved(motion), *_paused(rows), *_closed(rows), *_parked(rows, motion), *_held(rows)]
+
+
+def _unserved(motion: Motion) -> Iterator[str]:
+    for queue in motion.closed:
+        yield f"{queue} is closed: dispatch opens it within seconds; look at dispatch's log if it stays so."
+    for queue in motion.deserted:
+        if any(motion.lanes[queue].values()):
+            yield f"No worker is there for {queue}."
 
 
 def _paused(rows: Rows) -> Iterator[str]:
@@ -73,13 +81,20 @@ def _closed(rows: Rows) -> Iterator[str]:
         yield f"More senders are closed than these {CLOSURES}."
 
 
-def _parked(limits: Sequence[Limited]) -> Iterator[str]:
-    parked = [each for each in limits if each.parked and each.sender is not None]
-    for each in parked[:_PARKED]:
-        who = shortened(each.sender.address, _NAME) if each.sender is not None else each.channel
-        yield f"{who} ({each.channel}) has {many(each.line or 0, 'send')} in line. {each.parked}."
+def _parked(rows: Rows, motion: Motion) -> Iterator[str]:
+    lines, parked = motion.lanes[SENDS.name], []
+    for sender in rows.lanes:
+        scope = Scope(rows.tenant.id, sender.channel, sender.id)
+        line = lines[subject_of(scope)]
+        if line and subject_of(scope) in motion.usage and (why := waits(motion, scope)):
+            parked.append((line, sender, why))
+    parked.sort(key=lambda each: each[0], reverse=True)
+    for line, sender, why in parked[:_PARKED]:
+        who = shortened(sender.address, _NAME)
+        yield f"{who} ({sender.channel}) has {many(line, 'send')} in line. {why}."
     if len(parked) > _PARKED:
-        yield f"{many(len(parked) - _PARKED, 'more sender')} of this page wait too: see their limits."
+        more = many(len(parked) - _PARKED, "more sender")
+        yield f"{more} of the {LONGEST} with the longest lines wait too."
 
 
 def _held(rows: Rows) -> Iterator[str]:

@@ -59,6 +59,17 @@ def defaults(overrides: Overrides, channel: str, sender_id: UUID | None) -> Rate
     return in_force(channel, wider, sender_id)
 
 
+def waits(motion: Motion, scope: Scope) -> str:
+    """What the sends of a channel, or of a sender, wait for and for how long; nothing if they do not."""
+    own = subject_of(scope)
+    for subject in (own, subject_of(scope._replace(sender_id=None)), str(scope.tenant_id)):
+        usage = motion.usage[subject]
+        if usage.parked:
+            whose = "its" if subject == own else "its tenant's"
+            return f"Parked{_length(usage)}: {_because(usage, whose)}"
+    return ""
+
+
 def _limited(rows: Rows, motion: Motion | None, channel: str, sender: Row[Any] | None) -> Limited:
     scope = Scope(rows.tenant.id, channel, sender.id if sender is not None else None)
     subject = subject_of(scope)
@@ -70,7 +81,7 @@ def _limited(rows: Rows, motion: Motion | None, channel: str, sender: Row[Any] |
     else:
         line = sum(count for lane, count in lines.items() if lane.startswith(f"{subject}/"))
     bars = list(_bars(rows.overrides, scope, motion.usage[subject]))
-    return Limited(channel, sender, bars, line, _parked(motion, scope) if line else "")
+    return Limited(channel, sender, bars, line, waits(motion, scope) if line else "")
 
 
 def _bars(overrides: Overrides, scope: Scope, usage: Usage | None) -> Iterator[Bar]:
@@ -85,17 +96,6 @@ def _bars(overrides: Overrides, scope: Scope, usage: Usage | None) -> Iterator[B
         yield bar
     running = usage.running if usage is not None and usage.cap is not None else None
     yield Bar("concurrent", config.concurrent, "concurrent" in own, running)
-
-
-def _parked(motion: Motion, scope: Scope) -> str:
-    """Why jobs of a subject wait in their lanes, if they do: because of itself, or of what it belongs to."""
-    own = subject_of(scope)
-    for subject in (own, subject_of(scope._replace(sender_id=None)), str(scope.tenant_id)):
-        usage = motion.usage[subject]
-        if usage.parked:
-            whose = "its" if subject == own else "its tenant's"
-            return f"Parked{_length(usage)}: {_because(usage, whose)}"
-    return ""
 
 
 def _length(usage: Usage) -> str:

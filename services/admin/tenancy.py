@@ -1,9 +1,10 @@
 """Tenancy: how a tenant stands, by its rows and in the queues; each read is bounded."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from heapq import nlargest
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,8 @@ SENDERS = 20
 """Of a page."""
 CLOSURES = 20
 """No more are listed."""
+LONGEST = 50
+"""So many lines, the longest, are looked at for why they wait, whichever page their senders are on."""
 
 _PATIENCE = timedelta(seconds=2)
 
@@ -45,11 +48,17 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """What Redis says: the tenant's jobs in each line of each queue, those that run, what limits leave."""
+    """What Redis says: the tenant's jobs in each line of each queue, those that run, what limits leave.
+
+    `usage` is of the tenant, its channels, the lanes of the page's senders, and those with the longest lines.
+    `closed` are queues whose partition of the tenant does not serve, `deserted` those without a worker.
+    """
 
     lanes: Mapping[str, Mapping[str, int]]
     running: Mapping[str, Running]
     usage: Mapping[str, Usage]
+    closed: Collection[str]
+    deserted: Collection[str]
 
 
 async def read(database: Database, tenant_id: UUID, after: UUID | None = None) -> Rows:
@@ -95,16 +104,26 @@ async def _look(queues: Mapping[str, Queue], rows: Rows) -> Motion:
     shown = [_lane(tenant_id, each) for each in rows.senders]
     wanted = {name: [tenant] for name in queues}
     wanted[SENDS.name] = list({*shown, *(_lane(tenant_id, each) for each in rows.lanes)})
-    lanes, running = {}, {}
+    lanes, running, closed, deserted = {}, {}, [], []
     for name, queue in queues.items():
         partition = queue.partition_of(tenant)
         lengths = await queue.lane_counts(partition, wanted[name])
         lanes[name] = dict(zip(wanted[name], lengths, strict=True))
         running[name] = await queue.running(partition, tenant)
-    subjects = [tenant, *(subject_of(Scope(tenant_id, channel, None)) for channel in DEFAULTS), *shown]
+        closed += [] if await queue.is_open(partition) else [name]
+        deserted += [] if await queue.workers() else [name]
+    subjects = [*_subjects(tenant_id), *shown, *_longest(lanes[SENDS.name])]
     sends = queues[SENDS.name]
-    used = await sends.usage(sends.partition_of(tenant), subjects)
-    return Motion(lanes, running, {each.subject: each for each in used})
+    used = await sends.usage(sends.partition_of(tenant), list(dict.fromkeys(subjects)))
+    return Motion(lanes, running, {each.subject: each for each in used}, closed, deserted)
+
+
+def _subjects(tenant_id: UUID) -> list[str]:
+    return [str(tenant_id), *(subject_of(Scope(tenant_id, channel, None)) for channel in DEFAULTS)]
+
+
+def _longest(lines: Mapping[str, int]) -> list[str]:
+    return nlargest(LONGEST, filter(lines.get, lines), key=lines.__getitem__)
 
 
 def _lane(tenant_id: UUID, sender: Row[Any]) -> str:

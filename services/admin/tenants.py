@@ -163,12 +163,11 @@ async def reopen(tenant_id: Id, acting: Actors, screen: Screening) -> Response[s
 async def _seen(tenant_id: UUID, acting: Acting, after: str) -> dict[str, Any]:
     rows = await read(acting.database, tenant_id, _place(after))
     motion = await look(acting.queues, rows)
-    limits = list(limited(rows, motion))
     return {
         "rows": rows,
-        "holds": holds(rows, motion, limits),
+        "holds": holds(rows, motion),
         "work": work(rows, motion),
-        "limits": limits,
+        "limits": list(limited(rows, motion)),
         "after": after if _place(after) is not None else "",
     }
 

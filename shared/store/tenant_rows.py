@@ -122,7 +122,9 @@ where k.tenant_id = :id and (k.until is null or k.until > now())
 order by k.until nulls first, k.closed_at limit :most
 """)
 
-_LANES_OF = text("select id, channel from senders where tenant_id = :id order by id limit :most")
+_LANES_OF = text("""
+select id, channel, left(address, 500) as address from senders where tenant_id = :id order by id limit :most
+""")
 
 _SENDERS = text(f"""
 select lane.id, lane.channel, left(lane.address, 500) as address, left(lane.name, 500) as name,
@@ -179,7 +181,7 @@ async def closures(tx: AsyncConnection, tenant_id: UUID, most: int) -> list[Row[
 
 
 async def lanes(tx: AsyncConnection, tenant_id: UUID) -> list[Row[Any]]:
-    """Id and channel of a tenant's senders, the first 1,000."""
+    """Id, channel and address of a tenant's senders, the first 1,000."""
     return list(await tx.execute(_LANES_OF, {"id": tenant_id, "most": _LANES}))
 
 

@@ -45,6 +45,7 @@ async def stuck(
         claimed = await dispatch.claim(20)
         await dispatch.sends.settle(0, [Settlement(each, Verdict.COMPLETED) for each in claimed[:5]])
         await dispatch.claim(20)
+        await dispatch.sends.beat("a worker", 20, 0.1)
         yield pages, world, dispatch
 
 

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.admin import tenancy, tenants
-from shared.queue.types import Settlement, Verdict
+from shared.queue.types import NewJob, Settlement, Verdict
 from shared.redis.embedded import EmbeddedValkey
 from shared.store import audit, closures, pauses
 from shared.store.closures import Closure
@@ -226,8 +226,14 @@ async def test_what_holds_a_tenant_back_is_told_with_why_and_for_how_long(
         await limit(world, None, minute=5, hour=9, concurrent=30)
         await limit(world, news, day=7, concurrent=6)
         await world.enrol()
+        assert await p.holds() == [
+            f"{name} is closed: dispatch opens it within seconds; look at dispatch's log if it stays so."
+            for name in ("webhook:process", "outreach:send", "outreach:timeout")
+        ]
         await p.dispatch.open()
         await p.dispatch.send_round()
+        assert await p.holds() == ["No worker is there for outreach:send."]
+        await p.dispatch.sends.beat("a worker", 3, 0.1)
         claimed = await p.dispatch.claim(9)
         await p.dispatch.sends.settle(0, [Settlement(each, Verdict.COMPLETED) for each in claimed[:2]])
         relieved = await p.holds()
@@ -258,6 +264,39 @@ async def test_what_holds_a_tenant_back_is_told_with_why_and_for_how_long(
             "outreach:send": ["7", "3", "0", "0", "nothing"],
             "outreach:timeout": ["0", "0", "0", "0", "nothing"],
         }
+
+
+async def test_the_longest_lines_that_wait_are_told_of_whichever_page_their_senders_are_on(
+    database: Database, database_url: str, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tenancy, "SENDERS", 1)
+    async with place(database, database_url, valkey_url) as p:
+        await limit(p.world, None, minute=0)
+        await p.dispatch.open()
+        accounts = await p.world.run("select id from provider_accounts")
+        for n in range(8):
+            sender = uuid7()
+            await p.world.run(
+                "insert into senders (tenant_id, id, provider_account_id, channel, address)"
+                " values (:t, :id, :account, 'email', :address)",
+                id=sender,
+                account=accounts[0]["id"],
+                address=f"{n}@acme.example",
+            )
+            lane = f"{p.world.tenant_id}/email/{sender}"
+            jobs = [NewJob(f"{n}-{each}", lane, b"{}") for each in range(n)]
+            await p.dispatch.sends.enqueue(jobs)
+        await p.dispatch.sends.beat("a worker", 3, 0.1)
+        await p.dispatch.claim(50)
+        why = "Parked for … s: its tenant's minute limit is used up."
+        told = [
+            re.sub(r"for (5\d s|1 min): its( tenant's)?", "for … s: its tenant's", each)
+            for each in await p.holds()
+        ]
+        assert told == [
+            *(f"{n}@acme.example (email) has {n} sends in line. {why}" for n in (7, 6, 5, 4, 3)),
+            "2 more senders of the 50 with the longest lines wait too.",
+        ]
 
 
 async def test_pauses_closures_and_what_is_held_are_told_and_lead_to_what_can_be_done(

@@ -37,7 +37,7 @@ def told(line: int = 7, **usages: dict[str, Any]) -> list[tuple[int | None, str]
         subject: Usage(subject, NOW, **{"windows": ROOM, **usages.get(name, {})})
         for name, subject in named.items()
     }
-    motion = Motion({SENDS.name: {LANE: line}}, {SENDS.name: Running(0, False)}, usage)
+    motion = Motion({SENDS.name: {LANE: line}}, {SENDS.name: Running(0, False)}, usage, [], [])
     return [(each.line, each.parked) for each in limited(rows, motion) if each.channel == "email"]
 
 
@@ -97,7 +97,7 @@ def test_a_bar_tells_when_the_first_of_it_frees_and_of_an_unused_one_nothing() -
     overrides = {"email": {None: {"minute": 9}, SENDER: {"concurrent": 4}}, "sms": {}}
     rows = Rows(SimpleNamespace(id=TENANT), [], [], None, overrides, [sender], None, [])
     usage = {name: Usage(name, NOW, ROOM, cap=4, running=1) for name in (CHANNEL, LANE, f"{TENANT}/sms")}
-    motion = Motion({SENDS.name: {LANE: 0}}, {}, usage)
+    motion = Motion({SENDS.name: {LANE: 0}}, {}, usage, [], [])
     frees = timedelta(seconds=34)
     assert [each.bars for each in limited(rows, motion)][1] == [
         Bar("minute", 9, False, 19, frees),
