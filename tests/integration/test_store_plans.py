@@ -118,7 +118,7 @@ async def test_who_knows_nothing_of_a_tenant_does_not_read_all_that_is_its_for_e
     await fill(world, ROWS)
     plans = await plans_by_key(world, OF_A_TENANT, rows=100)
     indexes = (
-        "ix_visits_node",
+        "ix_visits_version",
         "ix_visits_enrollment",
         "ix_contacts",
         "uq_enrollments_active",

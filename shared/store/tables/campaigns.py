@@ -161,5 +161,5 @@ visits = Table(
         unique=True,
         postgresql_where=text("left_at is null"),
     ),
-    Index("ix_visits_node", "tenant_id", "campaign_id", "node_id", "edge"),
+    Index("ix_visits_version", "tenant_id", "campaign_id", "campaign_version", "node_id", "edge"),
 )
