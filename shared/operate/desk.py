@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from shared.operate.campaigns import Campaigns
 from shared.operate.changing import Changing
 from shared.operate.draining import Draining
 from shared.operate.guarding import Guarding
@@ -15,7 +16,7 @@ from shared.store.database import Row
 _PARKED = ("failed", "parked")
 
 
-class Desk(Keeping, Standing, Draining, Changing, Retrying, Posts, Guarding, Reading):
+class Desk(Keeping, Standing, Draining, Changing, Retrying, Posts, Guarding, Campaigns, Reading):
     """Every action is rows and one entry of the audit in a transaction, and only then Redis.
 
     A job is called by its id, and its row decides. What is done to a job raises NotFound, where there is no
