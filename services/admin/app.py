@@ -13,6 +13,7 @@ from services.admin.browsing import Browsing
 from services.admin.cookies import Cookies
 from services.admin.guard import Rules
 from services.admin.http import Parts, application
+from services.admin.journeys import Journeys
 from services.admin.login import Door
 from services.admin.overview import Watches
 from services.admin.queues import Looker
@@ -78,6 +79,7 @@ def assemble(settings: AdminSettings) -> Admin:
                 watches,
                 Browsing(looker.queues),
                 Acting(database, looker.named, Transitions(settings.timeouts)),
+                Journeys(database),
             ),
         ),
         (settings.host, settings.port),

@@ -11,10 +11,11 @@ from litestar.exceptions import HTTPException, NotFoundException
 from litestar.params import FromPath
 from litestar.types import ASGIApp, ExceptionHandlersMap
 
-from services.admin import job_acts, jobs, login, pausing, tenants
+from services.admin import campaigns, contacts, job_acts, jobs, login, pausing, tenants
 from services.admin.acting import Acting
 from services.admin.browsing import Browsing
 from services.admin.guard import Guard, Rules
+from services.admin.journeys import Journeys
 from services.admin.login import Door
 from services.admin.overview import Watches
 from services.admin.rendering import Asset, Pages, assets
@@ -61,6 +62,7 @@ class Parts:
     watches: Watches
     browsing: Browsing
     acting: Acting
+    journeys: Journeys
 
 
 def application(rules: Rules, parts: Parts) -> ASGIApp:
@@ -72,6 +74,7 @@ def application(rules: Rules, parts: Parts) -> ASGIApp:
         "watches": parts.watches,
         "browsing": parts.browsing,
         "acting": parts.acting,
+        "journeys": parts.journeys,
         "pages": pages,
         "files": files,
     }
@@ -89,6 +92,8 @@ def application(rules: Rules, parts: Parts) -> ASGIApp:
             *job_acts.ROUTES,
             *pausing.ROUTES,
             *tenants.ROUTES,
+            *campaigns.ROUTES,
+            *contacts.ROUTES,
         ],
         dependencies={
             **{name: _given(value) for name, value in given.items()},

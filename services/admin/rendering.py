@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from services.admin import words
 from services.admin.charts import HEIGHT, WIDTH
 
-PLACES = (("/", "Overview"), ("/tenants", "Tenants"))
+PLACES = (("/", "Overview"), ("/tenants", "Tenants"), ("/campaigns", "Campaigns"))
 """The pages that every page leads to."""
 
 _TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}

@@ -10,11 +10,13 @@ import pytest
 from sqlalchemy import TextClause, bindparam, text
 
 from shared.store import (
+    campaign_views,
     deliveries_work,
     delivery_rows,
     draining,
     due,
     failing,
+    flows,
     gauging,
     openings,
     operating,
@@ -22,6 +24,7 @@ from shared.store import (
     sends,
     sweeping,
     tenant_rows,
+    timelines,
     timeouts,
     visits,
     whose,
@@ -295,3 +298,23 @@ async def test_gauges_count_by_index_in_tables_full_of_other_rows(database: Data
         found = await plan(world, statement, values)
         read = re.findall(r"Seq Scan on (\w+)", found)
         assert not {"scheduled_actions", today} & set(read), found
+
+
+async def test_campaigns_and_timelines_are_read_by_index_in_tables_full_of_others(
+    database: Database,
+) -> None:
+    await flood(database)
+    world = await World.create(database, graph(hello=send(to("done"))))
+    of = {"tenant_id": world.tenant_id, "campaign_id": world.campaign_id, "contact_id": UUID(int=0)}
+    none = {"after": UUID(int=0), "after_tenant": UUID(int=0), "id": UUID(int=0), "at": timelines.END.at}
+    nodes = {"nodes": ["hello"], "edges": ["done"], "node_id": "hello", "version": 1, "kind": ""}
+    most = {"most": 10, "counted": 10, "looked": 100, "since": datetime.now(UTC)}
+    texts = dict.fromkeys(("email", "phone", "named"), "x")
+    values = {**of, **none, **nodes, **most, **texts, "ids": [UUID(int=0)]}
+    for module in (campaign_views, flows, timelines):
+        statements = {name: each for name, each in vars(module).items() if isinstance(each, TextClause)}
+        assert statements
+        for name, statement in statements.items():
+            found = await plan(world, statement, values)
+            read = set(re.findall(r"Seq Scan on (\w+)", found))
+            assert not read & {"scheduled_actions", "visits", "contacts", "enrollments"}, (name, found)
