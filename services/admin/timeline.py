@@ -27,7 +27,10 @@ _LAST_MICROS = int(END.at.timestamp()) * 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Something that happened, or waits to. `link` leads to its job or delivery; `url` was clicked."""
+    """Something that happened, or waits to. `link` leads to its job or delivery; `url` was clicked.
+
+    `by` is the event that did it, and `by_cursor` the cursor of a page that begins with that event.
+    """
 
     at: datetime
     apart: str
@@ -40,6 +43,7 @@ class Entry:
     notes: Sequence[str] = ()
     link: str = ""
     by: UUID | None = None
+    by_cursor: str = ""
     url: str = ""
 
 
@@ -135,7 +139,9 @@ def _enrolled(spot: Spot, row: Any, rows: _Rows) -> Entry:
 
 
 def _moved(spot: Spot, row: Any, rows: _Rows) -> Entry:
-    return _entry(spot, row, rows, "transition", sentences.moved(row), by=row.event_id)
+    behind = Spot(row.event_at, "event", UUID(int=row.event_id.int + 1)) if row.event_at is not None else None
+    cursor = _cursor(behind) if behind is not None else ""
+    return _entry(spot, row, rows, "transition", sentences.moved(row), by=row.event_id, by_cursor=cursor)
 
 
 def _action(spot: Spot, row: Any, rows: _Rows) -> Entry:

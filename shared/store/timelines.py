@@ -124,8 +124,9 @@ where tenant_id = :tenant_id and id = any(cast(:ids as uuid[]))
 
 _MOVES = text("""
 select v.id, v.campaign_id, v.node_id, v.edge, v.event_id, next.node_id as next_node, e.exit,
-    left(e.reason, 500) as reason
+    left(e.reason, 500) as reason, o.occurred_at as event_at
 from visits v
+left join events o on o.tenant_id = v.tenant_id and o.id = v.event_id
 join enrollments e on e.tenant_id = v.tenant_id and e.id = v.enrollment_id
 left join lateral (
     select x.node_id from visits x
@@ -212,7 +213,7 @@ async def enrolments(tx: AsyncConnection, tenant_id: UUID, ids: Collection[UUID]
 
 
 async def moves(tx: AsyncConnection, tenant_id: UUID, ids: Collection[UUID]) -> Sequence[Row[Any]]:
-    """The rows of spots of the kind `moved`: campaign_id, node_id, edge, event_id, next_node or the exit."""
+    """The rows of spots of the kind `moved`: where from, by which edge and event, to which node or exit."""
     return (await tx.execute(_MOVES, {"tenant_id": tenant_id, "ids": list(ids)})).all()
 
 

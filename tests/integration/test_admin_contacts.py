@@ -86,7 +86,7 @@ async def test_a_contacts_story_is_told_the_latest_first_with_what_was_late_and_
     told_by = {f"/deliveries/{each['delivery_id']}" for each in await world.events() if each["delivery_id"]}
     assert len(told_by.intersection(links)) == 2
     moved = (await world.visits(drip.ana))[0]["event_id"]
-    assert f'href="#event-{moved}"' in page and f'id="event-{moved}"' in page
+    assert re.findall(r'href="[^"]+before=[^"]+#(event-[^"]+)"', page) == [f"event-{moved}"]
 
 
 async def test_every_entry_is_on_a_page_once_in_the_order_of_time(
@@ -115,6 +115,22 @@ async def test_every_entry_is_on_a_page_once_in_the_order_of_time(
             assert re.findall(r'<li id="(.*?)"', page) == same
         page = (await browser.get(f"{path}?before=1-event-{uuid7()}")).text
         assert "Nothing more happened." in page
+
+
+async def test_a_transition_leads_to_the_event_that_made_it_on_whatever_page_that_is(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drip = await Drip.create(database)
+    monkeypatch.setattr(timeline, "MOST", 1)
+    path = path_of(drip.world, drip.ana)
+    async with browsing(database_url) as browser:
+        for _ in range(2):
+            page = (await browser.get(path)).text
+            path = html.unescape(re.findall(r'href="([^"]+)">Earlier', page)[0])
+        [to_event] = re.findall(r'href="([^"]+)#(event-[^"]+)"', (await browser.get(path)).text)
+        page = (await browser.get(html.unescape(to_event[0]))).text
+    assert re.findall(r'<li id="(.*?)"', page) == [to_event[1]]
+    assert [entry[1] for entry in told(page)] == ["No open at hello: it moved its contact."]
 
 
 @pytest.mark.parametrize("name", [OPERATOR, VIEWER])
