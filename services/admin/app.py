@@ -80,6 +80,7 @@ def assemble(settings: AdminSettings) -> Admin:
                 Browsing(looker.queues),
                 Acting(database, looker.named, Transitions(settings.timeouts)),
                 Journeys(database),
+                settings,
             ),
         ),
         (settings.host, settings.port),

@@ -108,11 +108,14 @@ def _standing(glance: Glance) -> Iterator[Notice]:
 def _counted(glance: Glance) -> Iterator[Notice]:
     if glance.unknown:
         sends = _up_to(glance.unknown, "send")
-        yield Notice(f"{sends} without a known outcome: a webhook, or the tenant's policy, ends that.")
+        said = f"{sends} without a known outcome: a webhook, or the tenant's policy, ends that."
+        yield Notice(said, "/unknown")
     if glance.unprocessed:
-        yield Notice(f"{_up_to(glance.unprocessed, *_DELIVERIES)} waiting for over a minute.")
+        said = f"{_up_to(glance.unprocessed, *_DELIVERIES)} waiting for over a minute."
+        yield Notice(said, "/deliveries?state=received")
     if glance.parked:
-        yield Notice(f"{_up_to(glance.parked, *_DELIVERIES)} parked: their events match no send yet.")
+        said = f"{_up_to(glance.parked, *_DELIVERIES)} parked: their events match no send yet."
+        yield Notice(said, "/deliveries?state=parked")
     if glance.gateway_silent is not None and glance.gateway_silent > SILENCE:
         silent = duration(glance.gateway_silent)
         yield Notice(f"No gateway has served for {silent}: providers cannot post to us.")

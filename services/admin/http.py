@@ -11,7 +11,18 @@ from litestar.exceptions import HTTPException, NotFoundException
 from litestar.params import FromPath
 from litestar.types import ASGIApp, ExceptionHandlersMap
 
-from services.admin import campaigns, contacts, job_acts, jobs, login, pausing, tenants
+from services.admin import (
+    campaigns,
+    contacts,
+    deliveries,
+    job_acts,
+    jobs,
+    login,
+    pausing,
+    tenants,
+    trail,
+    unknown,
+)
 from services.admin.acting import Acting
 from services.admin.browsing import Browsing
 from services.admin.guard import Guard, Rules
@@ -20,6 +31,7 @@ from services.admin.login import Door
 from services.admin.overview import Watches
 from services.admin.rendering import Asset, Pages, assets
 from services.admin.screen import Asked, Screen, Screening
+from services.admin.settings import AdminSettings
 from shared.errors import Conflict, NotFound, OutOfRange, OutreachError, UnknownQueue
 from shared.jobs import QUEUES
 from shared.loop import AWAY
@@ -63,6 +75,7 @@ class Parts:
     browsing: Browsing
     acting: Acting
     journeys: Journeys
+    settings: AdminSettings
 
 
 def application(rules: Rules, parts: Parts) -> ASGIApp:
@@ -75,6 +88,7 @@ def application(rules: Rules, parts: Parts) -> ASGIApp:
         "browsing": parts.browsing,
         "acting": parts.acting,
         "journeys": parts.journeys,
+        "settings": parts.settings,
         "pages": pages,
         "files": files,
     }
@@ -84,16 +98,9 @@ def application(rules: Rules, parts: Parts) -> ASGIApp:
 
     framework = Litestar(
         route_handlers=[
-            overview,
-            live,
-            asset,
-            *login.ROUTES,
-            *jobs.ROUTES,
-            *job_acts.ROUTES,
-            *pausing.ROUTES,
-            *tenants.ROUTES,
-            *campaigns.ROUTES,
-            *contacts.ROUTES,
+            *(overview, live, asset, *login.ROUTES, *jobs.ROUTES, *job_acts.ROUTES, *pausing.ROUTES),
+            *(*tenants.ROUTES, *campaigns.ROUTES, *contacts.ROUTES),
+            *(*deliveries.ROUTES, *unknown.ROUTES, *trail.ROUTES),
         ],
         dependencies={
             **{name: _given(value) for name, value in given.items()},
@@ -115,7 +122,11 @@ def _problems(pages: Pages, screen: Callable[[Asked], Screen]) -> ExceptionHandl
         return Response(pages.problem(status, message), status_code=status, media_type=MediaType.HTML)
 
     def refused(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-        known = {404: "There is no such page.", 405: "This page takes no such request."}
+        known = {
+            403: "A viewer does not see this: log in as an operator.",
+            404: "There is no such page.",
+            405: "This page takes no such request.",
+        }
         return page(error.status_code, known.get(error.status_code, "This request cannot be done as it is."))
 
     def cannot(request: Asked, error: OutreachError) -> Response[Any]:

@@ -9,7 +9,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from services.admin import words
 from services.admin.charts import HEIGHT, WIDTH
 
-PLACES = (("/", "Overview"), ("/tenants", "Tenants"), ("/campaigns", "Campaigns"))
+PLACES = (
+    ("/", "Overview"),
+    ("/tenants", "Tenants"),
+    ("/campaigns", "Campaigns"),
+    ("/deliveries", "Deliveries"),
+    ("/unknown", "Unknown sends"),
+    ("/audit", "Audit"),
+)
 """The pages that every page leads to."""
 
 _TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}

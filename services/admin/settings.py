@@ -6,7 +6,14 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from shared.settings import Part, PublicSettings, ServiceSettings, TimeoutSettings
+from shared.settings import (
+    Part,
+    PublicSettings,
+    SendSettings,
+    ServiceSettings,
+    TimeoutSettings,
+    WebhookSettings,
+)
 
 
 class AccountSettings(Part):
@@ -46,6 +53,8 @@ class AdminSettings(ServiceSettings):
     accounts: AccountSettings = Field(default_factory=AccountSettings)
     public: PublicSettings = Field(default_factory=PublicSettings)
     timeouts: TimeoutSettings = Field(default_factory=TimeoutSettings)
+    webhooks: WebhookSettings = Field(default_factory=WebhookSettings)
+    sends: SendSettings = Field(default_factory=SendSettings)
 
     @model_validator(mode="after")
     def _somebody_may(self) -> Self:

@@ -4,8 +4,9 @@ import re
 from datetime import UTC, datetime, timedelta
 
 _MOST = 200
-_MAIL = re.compile(r"([^\s\"'<>@:,;])[^\s\"'<>@:,;]*@[^\s\"'<>,;]+")
-_PHONE = re.compile(r"\+\d{6,15}")
+# From the beginning of a word on, or a megabyte without a space would be looked at from each of its letters.
+_MAIL = re.compile(r"(?<![^\s\"'<>@:,;])([^\s\"'<>@:,;])[^\s\"'<>@:,;]*(?:@|%40)[^\s\"'<>,;]+", re.IGNORECASE)
+_PHONE = re.compile(r"(?:\+|%2B)\d{6,15}", re.IGNORECASE)
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 

@@ -13,6 +13,9 @@ from shared.store.ids import uuid7
 from shared.store.pages import Page
 from shared.store.tables import audit, tenants
 
+LOOKED = 100_000
+"""Entries that a search looks at."""
+
 
 class Via(StrEnum):
     """By what somebody acted."""
@@ -58,16 +61,30 @@ async def add_count(tx: AsyncConnection, entry_id: UUID, count: int) -> None:
     await tx.execute(query.values(count=audit.c.count + count))
 
 
-async def page(tx: AsyncConnection, page: Page, tenant_id: UUID | None = None) -> list[Row[Any]]:
+async def page(
+    tx: AsyncConnection,
+    page: Page,
+    tenant_id: UUID | None = None,
+    actor: str | None = None,
+    action: str | None = None,
+) -> list[Row[Any]]:
     """The page's entries, the latest first, of a tenant or all; `page.after` is the last one seen.
 
-    Rows of id, at, actor, via, action, target, tenant (its name, None if it is gone), count and detail.
+    Those by an actor, or of an action, both named whole, among the next `LOOKED`. Rows of id, at, actor, via,
+    action, target, tenant (its name, None if it is gone), count and detail.
     """
-    columns = (column for column in audit.c if column.name != "tenant_id")
-    query = select(*columns, tenants.c.name.label("tenant"))
-    query = query.join_from(audit, tenants, tenants.c.id == audit.c.tenant_id, isouter=True)
+    looked = select(audit).order_by(audit.c.id.desc()).limit(LOOKED)
     if tenant_id is not None:
-        query = query.where(audit.c.tenant_id == tenant_id)
+        looked = looked.where(audit.c.tenant_id == tenant_id)
     if page.after is not None:
-        query = query.where(audit.c.id < page.after)
-    return list(await tx.execute(query.order_by(audit.c.id.desc()).limit(page.limit)))
+        looked = looked.where(audit.c.id < page.after)
+    entries = looked.subquery()
+    found = select(entries).order_by(entries.c.id.desc()).limit(page.limit)
+    for column, wanted in ((entries.c.actor, actor), (entries.c.action, action)):
+        if wanted is not None:
+            found = found.where(column == wanted)
+    shown = found.subquery()
+    columns = (column for column in shown.c if column.name != "tenant_id")
+    query = select(*columns, tenants.c.name.label("tenant"))
+    query = query.join_from(shown, tenants, tenants.c.id == shown.c.tenant_id, isouter=True)
+    return list(await tx.execute(query.order_by(shown.c.id.desc())))

@@ -3,12 +3,12 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, Select, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from shared.errors import Conflict, NotFound
 from shared.store.database import AsyncConnection
-from shared.store.ids import uuid7
+from shared.store.ids import parsed, uuid7
 from shared.store.pages import Page, rows_of
 from shared.store.tables import tenants
 
@@ -35,6 +35,19 @@ async def named(connection: AsyncConnection, name: str) -> UUID:
     if tenant_id is None:
         raise NotFound(f"There is no tenant named {name!r}.")
     return UUID(str(tenant_id))
+
+
+async def called(connection: AsyncConnection, words: str) -> Row[Any]:
+    """The id and the name of the tenant of this name or, where none has it, of this id. Raises NotFound."""
+    found: Select[Any] = select(tenants.c.id, tenants.c.name)
+    words = words.replace("\0", "\ufffd")  # Postgres knows no text with the first
+    row: Row[Any] | None = (await connection.execute(found.where(tenants.c.name == words))).one_or_none()
+    tenant_id = parsed(words) if row is None else None
+    if tenant_id is not None:
+        row = (await connection.execute(found.where(tenants.c.id == tenant_id))).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no tenant named {words!r}.")
+    return row
 
 
 async def weigh(connection: AsyncConnection, name: str, weight: int) -> UUID:

@@ -214,8 +214,13 @@ async def test_work_that_nobody_does_is_told(valkey_url: str, database_url: str,
         )
         async with pages.browser(VIEWER) as browser:
             links = re.findall(r'<li><a id="[^"]+" href="([^"]+)">', (await browser.get("/live")).text)
-            assert links == ["/queues/outreach%3Asend"]
-            assert [(await browser.get(link)).status_code for link in links] == [200]
+            assert links == [
+                "/queues/outreach%3Asend",
+                "/unknown",
+                "/deliveries?state=received",
+                "/deliveries?state=parked",
+            ]
+            assert [(await browser.get(link)).status_code for link in links] == [200] * 4
 
 
 @pytest.mark.timeout(180)

@@ -12,6 +12,8 @@ from sqlalchemy import TextClause, bindparam, text
 from shared.store import (
     campaign_views,
     deliveries_work,
+    delivery_events,
+    delivery_lists,
     delivery_rows,
     draining,
     due,
@@ -26,6 +28,7 @@ from shared.store import (
     tenant_rows,
     timelines,
     timeouts,
+    unknown_sends,
     visits,
     whose,
 )
@@ -39,6 +42,12 @@ ROWS = 3000
 _ARRIVE = """
 insert into deliveries (tenant_id, id, endpoint_id, provider, headers, body, state)
 select :t, gen_random_uuid(), :t, 'sendgrid', '{}', '', 'received' from generate_series(1, :rows)
+"""
+
+_HAPPEN = """
+insert into events (tenant_id, id, type, occurred_at, natural_key, provider)
+select :t, gen_random_uuid(), 'open', now(), cast(cast(n as text) as bytea), 'sendgrid'
+from generate_series(1, :rows) as n
 """
 
 BY_KEY = {
@@ -318,3 +327,43 @@ async def test_campaigns_and_timelines_are_read_by_index_in_tables_full_of_other
             found = await plan(world, statement, values)
             read = set(re.findall(r"Seq Scan on (\w+)", found))
             assert not read & {"scheduled_actions", "visits", "contacts", "enrollments"}, (name, found)
+
+
+async def test_deliveries_of_all_tenants_are_listed_by_index_of_their_state_or_their_digests(
+    database: Database,
+) -> None:
+    world = await flood(database)
+    await world.run(_ARRIVE.replace("received", "processed"), rows=10 * ROWS)
+    await world.run("update deliveries set received_at = received_at + random() * interval '1 second'")
+    await world.run(
+        "insert into delivery_digests (tenant_id, endpoint_id, digest, delivery_id, received_at)"
+        " select tenant_id, endpoint_id, cast(cast(id as text) as bytea), id, received_at from deliveries"
+    )
+    for table in ("deliveries", "delivery_digests"):
+        await world.run(f"analyze {table}")
+    today = f"deliveries_p{datetime.now(UTC):%Y%m%d}"
+    values = {**delivery_lists.TOP._asdict(), "most": 10}
+    for state in delivery_rows.STATES:
+        statement = delivery_lists._of_a_state(state, [today, "deliveries_default"], continued=True)
+        index = "_tenant_id_id_idx" if state == "failed" else "_state_tenant_id_received_at_idx"
+        found = await plan(world, statement, values)
+        assert f"using {today}{index}" in found, (state, found)
+    found = await plan(world, delivery_lists._LATEST, values)
+    assert "ix_delivery_digests_received_at" in found, found
+    assert f"Seq Scan on {today}" not in found, found
+
+
+async def test_unknown_sends_and_what_became_of_events_are_read_by_index(database: Database) -> None:
+    world = await flood(database)
+    await world.run(_HAPPEN, rows=ROWS)
+    for table in ("scheduled_actions", "events"):
+        await world.run(f"analyze {table}")
+    values = {**unknown_sends._FIRST._asdict(), "tenant_id": world.tenant_id, "keys": [b"k"], "most": 10}
+    for statement in (unknown_sends._OF_ALL, unknown_sends._OF_ONE):
+        found = await plan(world, statement, values)
+        assert "ix_actions_in_flight" in found, found
+    found = await plan(world, delivery_events._KNOWN, values)
+    assert "uq_events_tenant_id_natural_key" in found, found
+    assert "pk_scheduled_actions" in found, found
+    found = await plan(world, delivery_events._LOOK, {**values, "before": delivery_events._LAST})
+    assert "Seq Scan" not in found, found

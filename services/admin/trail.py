@@ -1,0 +1,65 @@
+"""The page of the audit: who did what and when, by these pages or by the command line."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from litestar import MediaType, Response, get
+from litestar.di import NamedDependency
+from litestar.params import FromQuery
+
+from services.admin import tenancy
+from services.admin.acting import Acting
+from services.admin.screen import Screening
+from services.admin.tenancy import Whose
+from shared.store import audit
+from shared.store.database import AsyncConnection, Row
+from shared.store.ids import parsed
+from shared.store.pages import Page
+
+LIMIT = 50
+
+
+@get("/audit", media_type=MediaType.HTML)
+async def audit_page(
+    acting: NamedDependency[Acting],
+    screen: Screening,
+    tenant: FromQuery[str] = "",
+    actor: FromQuery[str] = "",
+    action: FromQuery[str] = "",
+    cursor: FromQuery[str] = "",
+) -> Response[str]:
+    """What was done, the latest first."""
+    sought = {"actor": _plain(actor), "action": _plain(action)}
+
+    async def work(tx: AsyncConnection) -> tuple[Whose, list[Row[Any]]]:
+        of = await tenancy.called(tx, tenant)
+        # What was done to a tenant that is gone is found by its id.
+        tenant_id = of.id or parsed(of.words)
+        if of.missing and tenant_id is None:
+            return of, []
+        page = Page(LIMIT, parsed(cursor))
+        return of, await audit.page(tx, page, tenant_id, sought["actor"] or None, sought["action"] or None)
+
+    of, rows = await acting.database.run(work)
+    missing = of.missing and not rows
+    return screen.page(
+        "audit",
+        404 if missing else 200,
+        of=of,
+        missing=missing,
+        entries=[(row, _said(row.detail)) for row in rows],
+        sought=sought,
+        following=rows[-1].id if len(rows) == LIMIT else None,
+        further=bool(cursor),
+    )
+
+
+def _plain(words: str) -> str:
+    return words.replace("\0", "").strip()
+
+
+def _said(detail: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in detail.items())
+
+
+ROUTES = (audit_page,)
