@@ -19,6 +19,7 @@ from services.cli.doctor.patient import read
 from services.cli.jobs import deliveries_app, jobs_app
 from services.cli.shell import JsonOption, run, show
 from services.cli.tenants import keys_app, senders_app, tenants_app
+from services.cli.watching import events_app
 from shared import log
 from shared.settings import DatabaseSettings, LogSettings
 from shared.store.migrate import upgrade
@@ -34,6 +35,7 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(senders_app, name="senders")
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(deliveries_app, name="deliveries")
+app.add_typer(events_app, name="events")
 app.add_typer(bench_app, name="bench")
 app.command("queues")(incidents.queues)
 app.command("pause")(incidents.pause)

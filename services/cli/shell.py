@@ -5,7 +5,7 @@ import getpass
 import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
@@ -44,6 +44,8 @@ def run(work: Awaitable[T], runner: Callable[[Coroutine[Any, Any, T]], T] = asyn
     except OutreachError as error:
         typer.echo(f"outreach: {error}", err=True)
         raise typer.Exit(REFUSED) from error
+    except BrokenPipeError:
+        raise  # whoever read what we print went away, and no server
     except AWAY as error:
         typer.echo(f"outreach: {error}: look at DATABASE_URL and REDIS_URL.", err=True)
         raise typer.Exit(REFUSED) from error
@@ -63,19 +65,19 @@ async def in_database(work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
 async def servers() -> AsyncIterator[tuple[Database, Mapping[str, Queue]]]:
     """The database, and every queue with the partitions it was made with."""
     settings = RedisSettings()
-    async with Database(DatabaseSettings()) as database:
+    # Whoever waits tries again by itself, and says so.
+    once = settings.model_copy(update={"retries": 0})
+    async with Database(DatabaseSettings()) as database, AsyncExitStack() as stack:
         redis = connect(settings, role="cli")
-        try:
-            made = await database.run(queue_rows.partitions)
-            yield (
-                database,
-                {
-                    spec.name: Queue(redis, spec, prefix=settings.prefix, partitions=made.get(spec.name, 1))
-                    for spec in QUEUES.values()
-                },
-            )
-        finally:
-            await redis.aclose()
+        stack.push_async_callback(redis.aclose)
+        made = await database.run(queue_rows.partitions)
+        queues = {}
+        for spec in QUEUES.values():
+            waiting = connect(once, role="cli-waiting")
+            stack.push_async_callback(waiting.aclose)
+            place = {"prefix": settings.prefix, "partitions": made.get(spec.name, 1)}
+            queues[spec.name] = Queue(redis, spec, waiting=waiting, **place)
+        yield database, queues
 
 
 async def at_desk(work: Callable[[Desk], Awaitable[T]]) -> T:
@@ -120,9 +122,14 @@ def show(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
 def show_one(row: Mapping[str, Any], as_json: bool) -> None:
     """Print what is known of one thing: a line a field, or a JSON object."""
     if as_json:
-        typer.echo(json.dumps(dict(row), default=_plain, ensure_ascii=False))
+        typer.echo(as_text(row))
     else:
         typer.echo(columns([[name, _shown(value)] for name, value in row.items()]))
+
+
+def as_text(row: Mapping[str, Any]) -> str:
+    """A JSON object, on one line."""
+    return json.dumps(dict(row), default=_plain, ensure_ascii=False)
 
 
 def _plain(value: Any) -> Any:

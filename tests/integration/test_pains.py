@@ -89,6 +89,7 @@ async def act_of_every_kind(b: Bench) -> None:
     await queue.line(0, LANE)
     await queue.timing(0, names[0])
     await queue.ended(0)
+    await queue.now()
     await queue.beat("worker", 4, 0.1)
     await queue.workers()
     await queue.usage(0, [f"tenant-{n}" for n in range(100)])

@@ -1,6 +1,7 @@
 """Events: what happens in a queue, told once a call."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from shared.errors import SettingsError
 from shared.queue.queue import Queue
 from shared.queue.types import Settlement, Verdict
-from shared.queue.watching import Event, Happened
+from shared.queue.watching import Event, Happened, Place, Places
 from tests.integration.queue_state import SPEC, Bench, bench, job
 
 VERDICTS = {
@@ -20,9 +21,12 @@ VERDICTS = {
 }
 
 
-async def told(b: Bench, after: dict[int, str]) -> list[tuple[Happened, int, tuple[str, ...]]]:
-    events, _ = await b.queue.events(after, timedelta(milliseconds=1))
-    return sorted((each.what, each.jobs, each.ids) for each in events)
+START = {0: Place("0-0", 0)}
+
+
+async def told(b: Bench, after: Places) -> list[tuple[Happened, int, tuple[str, ...]]]:
+    found = await b.queue.events(after, timedelta(milliseconds=1))
+    return sorted((each.what, each.jobs, each.ids) for each in found.events)
 
 
 async def test_a_settlement_tells_once_how_many_completed_and_which_did_not(valkey_url: str) -> None:
@@ -32,7 +36,7 @@ async def test_a_settlement_tells_once_how_many_completed_and_which_did_not(valk
         claimed = (await b.queue.claim(0, 9)).jobs
         ends = [Verdict.COMPLETED, Verdict.COMPLETED, Verdict.HELD, *VERDICTS]
         start = await b.queue.now()
-        assert start == {0: "0"}
+        assert start == START
         await b.queue.settle(
             0, [Settlement(each, verdict) for each, verdict in zip(claimed, ends, strict=True)]
         )
@@ -77,7 +81,7 @@ async def test_what_befalls_jobs_beside_their_settlement_is_told(valkey_url: str
 
 async def last(b: Bench) -> list[Event]:
     """What the drain told: whoever waited then."""
-    events, _ = await b.queue.events({0: "0"}, timedelta(milliseconds=1))
+    events = (await b.queue.events(START, timedelta(milliseconds=1))).events
     assert (events[-1].what, sorted(events[-1].ids)) == (Happened.REMOVED, ["fails", "new"])
     return events[-1:]
 
@@ -91,13 +95,13 @@ async def test_who_waits_for_events_gets_them_as_they_happen_from_every_partitio
         for n, tenant in enumerate(tenants):
             await b.queue.enqueue([job(f"job-{n}", tenant)])
             await b.queue.cancel(n, [f"job-{n}"])
-        first, after = await waiting
-        more, following = await b.queue.events(after)
-        found = [*first, *more]
+        first = await waiting
+        more = await b.queue.events(first.after)
+        found = [*first.events, *more.events]
         assert [(each.partition, each.what, each.ids) for each in found] == [
             (n, Happened.CANCELLED, (f"job-{n}",)) for n in range(3)
         ]
-        assert following == await b.queue.now()
+        assert more.after == await b.queue.now()
 
 
 async def test_the_stream_is_bounded(valkey_url: str) -> None:
@@ -108,8 +112,55 @@ async def test_the_stream_is_bounded(valkey_url: str) -> None:
         assert 2_000 <= await b.redis.xlen(b.queue._key(0, "events")) <= 2_100
 
 
+async def read_on(b: Bench, after: Places) -> tuple[list[str], list[int | None], Places]:
+    """Whom events name from there to the end of the stream, and what is said to have been missed."""
+    ids: list[str] = []
+    missed: list[int | None] = []
+    while True:
+        found = await b.queue.events(after, timedelta(milliseconds=1))
+        ids += [each for event in found.events for each in event.ids]
+        missed += found.missed.values()
+        after = found.after
+        if not after[0].behind:
+            return ids, missed, after
+
+
+async def cancelled(b: Bench, names: list[str]) -> None:
+    for name in names:
+        await b.queue.enqueue([job(name)])
+        await b.queue.cancel(0, [name])
+
+
+async def test_who_reads_too_late_is_told_how_many_were_dropped(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        names = [f"job-{n}" for n in range(2_300)]
+        await cancelled(b, names[:5])
+        start = await b.queue.now()
+        await cancelled(b, names[5:])
+        ids, missed, after = await read_on(b, start)
+        kept: int = await b.redis.xlen(b.queue._key(0, "events"))
+        assert (ids, missed) == (names[-kept:], [2_300 - 5 - kept])
+        assert after == await b.queue.now()
+        await cancelled(b, ["late"])
+        assert (await read_on(b, after))[:2] == (["late"], [])
+
+
+async def test_who_comes_back_after_a_flush_is_told_that_nobody_knows_what_was_missed(
+    valkey_url: str,
+) -> None:
+    async with bench(valkey_url) as b:
+        await cancelled(b, ["one", "two"])
+        after = await b.queue.now()
+        await b.redis.delete(b.queue._key(0, "events"))
+        found = await b.queue.events({0: replace(after[0], behind=True)}, timedelta(milliseconds=1))
+        assert (found.events, found.missed, found.after[0].behind) == ([], {}, True)
+        await cancelled(b, ["new"])
+        ids, missed, last = await read_on(b, found.after)
+        assert (ids, missed, last) == (["new"], [None], await b.queue.now())
+
+
 async def test_events_need_a_connection_to_wait_on(valkey_url: str) -> None:
     async with bench(valkey_url) as b:
         queue = Queue(b.redis, SPEC, prefix="test")
         with pytest.raises(SettingsError, match="waiting"):
-            await queue.events({0: "0"})
+            await queue.events(START)
