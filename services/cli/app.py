@@ -76,6 +76,22 @@ def migrate() -> None:
 
 
 @app.command()
+def process(
+    once: Annotated[int, typer.Option(min=1, max=1000, help="At most so many jobs.")],
+    queue: Annotated[str, typer.Option(help="Of this queue, which is paused.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Process jobs of a paused queue by hand, as its workers would, one after the other: the emergency path.
+
+    Only the queue's own pause is passed: limits, pauses of tenants and campaigns and closures hold. Reads the
+    settings of the queue's worker. Ctrl-C lets the job in work end; a second one stops it.
+    """
+    from services.cli import by_hand  # here: every other command would wait half a second for the workers
+
+    by_hand.process(queue, once, as_json)
+
+
+@app.command()
 def doctor(as_json: JsonOption = False) -> None:
     """Look for what is wrong, and say what to do about it; exits 1 where there is a fault."""
     findings = run(examine(read()))

@@ -23,13 +23,14 @@ def handler(sender: Sender) -> Callable[[SendJob], Awaitable[Ended]]:
     return work
 
 
-def build(settings: SendWorkerSettings) -> App:
-    """A worker of `outreach:send`."""
+def build(settings: SendWorkerSettings, *, through_pause: bool = False) -> App:
+    """A worker of `outreach:send`; `through_pause`: for what is claimed by hand while it is paused."""
     broker = JobBroker(settings.redis, settings.engine, SENDS)
     database = Database(settings.database)
     client = open_client(broker.spec.concurrency)
     ledger = Ledger(database, settings.send, Transitions(settings.timeouts), broker.patience)
-    sender = Sender(ledger, Composer(settings.public), client, settings.send)
+    composer = Composer(settings.public)
+    sender = Sender(ledger, composer, client, settings.send, through_pause=through_pause)
     broker.register_task(handler(sender), "send")
     return worker_app("send", broker, database, settings, client)
 

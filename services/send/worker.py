@@ -34,15 +34,25 @@ _MOVED_ON = Ended(Verdict.COMPLETED, "moved_on", refund=True)
 
 
 class Sender:
-    """Works on claimed sends. Each step is a set of all sends that take it at once: see `Ledger`."""
+    """Works on claimed sends. Each step is a set of all sends that take it at once: see `Ledger`.
+
+    With `through_pause` they were claimed by hand while the queue is paused: that alone holds none of them.
+    """
 
     def __init__(
-        self, ledger: Ledger, composer: Composer, client: httpx.AsyncClient, settings: SendSettings
+        self,
+        ledger: Ledger,
+        composer: Composer,
+        client: httpx.AsyncClient,
+        settings: SendSettings,
+        *,
+        through_pause: bool = False,
     ) -> None:
         self._ledger = ledger
         self._composer = composer
         self._client = client
         self._settings = settings
+        self._through_pause = through_pause
 
     async def __call__(self, job: SendJob) -> Ended:
         """Send, or write why not; the row has the outcome before the job is settled."""
@@ -50,7 +60,7 @@ class Sender:
         send = await self._ledger.read(Claim(job.tenant_id, job.scheduled_action_id, context.generation))
         if send is None:
             return _MOVED_ON
-        why = refused(send.row)
+        why = refused(send.row, through_pause=self._through_pause)
         if why is not None:
             return await self._stop(send, why)
         try:

@@ -27,11 +27,17 @@ def handler(processor: Processor, patience: timedelta) -> Callable[[TimeoutJob],
     return work
 
 
-def build(settings: TimeoutWorkerSettings) -> App:
-    """A worker of `outreach:timeout`."""
+def build(settings: TimeoutWorkerSettings, *, through_pause: bool = False) -> App:
+    """A worker of `outreach:timeout`; `through_pause`: for what is claimed by hand while it is paused."""
     broker = JobBroker(settings.redis, settings.engine, TIMEOUTS)
     database = Database(settings.database)
-    processor = Processor(database, Transitions(settings.timeouts), settings.timeouts, broker.metrics)
+    processor = Processor(
+        database,
+        Transitions(settings.timeouts),
+        settings.timeouts,
+        broker.metrics,
+        through_pause=through_pause,
+    )
     broker.register_task(handler(processor, broker.patience), "timeout")
     return worker_app("timeout", broker, database, settings)
 

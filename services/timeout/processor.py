@@ -41,15 +41,25 @@ class Firing:
 
 
 class Processor:
-    """Works on sets of claimed timeouts."""
+    """Works on sets of claimed timeouts.
+
+    With `through_pause` they were claimed by hand while the queue is paused: that alone holds none of them.
+    """
 
     def __init__(
-        self, database: Database, transitions: Transitions, settings: TimeoutSettings, metrics: Metrics
+        self,
+        database: Database,
+        transitions: Transitions,
+        settings: TimeoutSettings,
+        metrics: Metrics,
+        *,
+        through_pause: bool = False,
     ) -> None:
         self._database = database
         self._transitions = transitions
         self._settings = settings
         self._metrics = metrics
+        self._through_pause = through_pause
 
     async def __call__(self, claims: Sequence[TimeoutClaim]) -> list[TimeoutResult | Exception]:
         """The result of each timeout, in order; one that cannot be worked on fails alone.
@@ -71,6 +81,8 @@ class Processor:
         """The results, and whose timeouts fired although deliveries of their time were not processed."""
         grace, silence = self._settings.grace, self._settings.gateway_silence
         due = await timeouts.facts(tx, claims, grace, silence)
+        if self._through_pause:
+            due = [facts._replace(queue_paused=False) for facts in due]
         graphs = await self._transitions.graphs.load(tx, map(_version, due))
         decisions = {
             facts: decide(facts, _watched(facts, graphs[_version(facts)]), self._settings) for facts in due

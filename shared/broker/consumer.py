@@ -9,7 +9,7 @@ business of `work`.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from typing import Self
@@ -19,13 +19,14 @@ from redis.exceptions import RedisError
 
 from shared.broker.books import Books
 from shared.broker.broker import JobBroker
-from shared.broker.context import JobContext, enter
-from shared.broker.endings import raised, released
+from shared.broker.context import JobContext
+from shared.broker.endings import released
 from shared.broker.held import Held, Stop, renew
 from shared.broker.reports import Reports
+from shared.broker.running import Runner, Work
 from shared.loop import AWAY, Loop
 from shared.queue.queue import Queue
-from shared.queue.types import Claimed, ClaimedJob, ClaimStatus, Settlement, Verdict
+from shared.queue.types import Claimed, ClaimedJob, ClaimStatus, Settlement
 
 log = structlog.get_logger()
 
@@ -40,8 +41,6 @@ _AT_ONCE = timedelta(0)
 
 _UNANSWERED: tuple[type[BaseException], ...] = (RedisError, *AWAY, asyncio.CancelledError)
 
-Work = Callable[[JobContext], Awaitable[Settlement]]
-
 
 class Consumer:
     """Works on a queue from entering to leaving; leaving drains.
@@ -55,10 +54,10 @@ class Consumer:
     ) -> None:
         self._broker = broker
         self._queue = queue
-        self._work = work
         self._slots = concurrency
         self._grace = grace
         self._books = Books(broker.spec.name, broker.metrics)
+        self._runner = Runner(broker.spec, self._books, work)
         self._partitions = frozenset(range(queue.partitions))
         self._warm = set(self._partitions)  # those that may have work
         self._due: dict[int, float] = {}  # when a partition's next delayed job or parked lane is
@@ -221,41 +220,13 @@ class Consumer:
         held.task = asyncio.create_task(self._run(held))
 
     async def _run(self, held: Held) -> None:
-        context = held.context
-        enter(context)
-        limit = context.job.timeout_ms / 1000 or self._broker.spec.job_timeout.total_seconds()
-        timer = asyncio.get_running_loop().call_later(limit, held.stop, Stop.TIMEOUT)
         settlement = None
         try:
-            settlement = await self._work(context)
-        except asyncio.CancelledError as error:
-            settlement = self._stopped(held, error)
-        except Exception as error:  # whatever a handler raises is a way for its job to end
-            self._books.raised(context, error)
-            settlement = raised(context, error, self._broker.spec)
+            settlement = await self._runner.run(held)
         finally:
-            timer.cancel()
             self._finish(held, settlement)
 
-    def _stopped(self, held: Held, error: asyncio.CancelledError) -> Settlement | None:
-        """The end of a job whose handler was cancelled; None: it is no longer ours to end."""
-        match held.stopped:
-            case Stop.LEASE_LOST:
-                return None
-            case Stop.SHUTDOWN:
-                # What has passed the point of no return is not run again before its lease has lapsed.
-                return None if held.context.committed else released(held.context)
-            case Stop.CANCELLED:
-                return Settlement(held.context.job, Verdict.CANCELLED, reason="cancelled")
-            case Stop.TIMEOUT:
-                late = TimeoutError("the job ran longer than its timeout")
-                self._books.raised(held.context, late)
-                return raised(held.context, late, self._broker.spec)
-            case None:  # the handler's own doing
-                return raised(held.context, error, self._broker.spec)
-
     def _finish(self, held: Held, settlement: Settlement | None) -> None:
-        self._books.handled(held.context)
         self._held.discard(held)
         self._reports.ended(held)
         ended = self._ended[held.partition]

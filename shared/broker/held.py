@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import Any
 
 import structlog
 
@@ -33,7 +34,7 @@ class Held:
         self.partition = partition
         self.lost = self.cancelled = False
         self.stopped: Stop | None = None
-        self.task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[Any] | None = None
 
     def stop(self, why: Stop) -> None:
         """Cancel the handler; past its point of no return only a shutdown does."""

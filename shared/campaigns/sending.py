@@ -1,7 +1,7 @@
 """Sends as both dispatch and the worker see them: the checks on a row, and what becomes of one that stops."""
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
 
@@ -20,9 +20,13 @@ _FACTS = tuple(field.name for field in fields(SendFacts))
 _STATUS = {Stop.DEFERRED: "pending"}
 
 
-def refused(row: Row[Any]) -> Refusal | None:
-    """The first reason not to send a row of the store that has the facts."""
-    return refusal(SendFacts(*(getattr(row, name) for name in _FACTS)))
+def refused(row: Row[Any], *, through_pause: bool = False) -> Refusal | None:
+    """The first reason not to send a row of the store that has the facts.
+
+    What is sent by hand goes `through_pause`: the queue's, and no other.
+    """
+    facts = SendFacts(*(getattr(row, name) for name in _FACTS))
+    return refusal(replace(facts, queue_paused=False) if through_pause else facts)
 
 
 async def stop(

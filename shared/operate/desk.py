@@ -8,6 +8,7 @@ from shared.operate.draining import Draining
 from shared.operate.guarding import Guarding
 from shared.operate.keeping import Keeping
 from shared.operate.posts import Posts
+from shared.operate.processing import Processing
 from shared.operate.reading import Reading
 from shared.operate.retrying import Retrying
 from shared.operate.standing import Standing
@@ -16,7 +17,7 @@ from shared.store.database import Row
 _PARKED = ("failed", "parked")
 
 
-class Desk(Keeping, Standing, Draining, Changing, Retrying, Posts, Guarding, Campaigns, Reading):
+class Desk(Keeping, Standing, Draining, Changing, Retrying, Posts, Processing, Guarding, Campaigns, Reading):
     """Every action is rows and one entry of the audit in a transaction, and only then Redis.
 
     A job is called by its id, and its row decides. What is done to a job raises NotFound, where there is no

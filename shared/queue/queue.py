@@ -79,15 +79,19 @@ class Queue(Operating, Clearing, Opening, Reading, Reporting, Waiting, Watching)
         *,
         lease: timedelta | None = None,
         version: int = ENVELOPE_VERSION,
+        through_pause: bool = False,
     ) -> Claimed:
         """Lease at most `slots` jobs (and at most 50) of a partition, fairly, within every limit.
+
+        Whoever processes by hand goes `through_pause`: the queue's, while its tenants' still hold.
 
         A job that can only fail, because it expired or waited a day for a worker of its `version`, or because
         its cost is over a limit, is failed here with that reason; `Claimed.doomed` has them.
         """
         if slots < 1:
             return Claimed(ClaimStatus.OK)
-        answer = await self._run("claim", partition, self._want(slots, lease, version))
+        argv = self._want(slots, lease, version) | {"pause": "passed" if through_pause else "heeded"}
+        answer = await self._run("claim", partition, argv)
         return await self._claimed(partition, answer)
 
     async def settle(

@@ -16,21 +16,26 @@ from tests.model.ground import Ground
 class Claiming(Ground):
     """Jobs go to workers."""
 
-    @rule(partition=st.integers(0, 2), slots=st.integers(1, 6))
-    def claim(self, partition: int, slots: int) -> None:
+    @rule(partition=st.integers(0, 2), slots=st.integers(1, 6), through_pause=st.booleans())
+    def claim(self, partition: int, slots: int, through_pause: bool = False) -> None:
         partition %= self.partitions
         self.server_now(partition)
-        claimed = self.run(self.queue.claim(partition, slots))
-        self.follow(partition, slots, claimed, "claim")
+        claimed = self.run(self.queue.claim(partition, slots, through_pause=through_pause))
+        if self.books[partition].paused and claimed.jobs:
+            assert through_pause
+            saw("claim", "through a pause")
+        self.follow(partition, slots, claimed, "claim", through_pause)
 
-    def follow(self, partition: int, slots: int, claimed: Claimed, transition: str) -> None:
+    def follow(
+        self, partition: int, slots: int, claimed: Claimed, transition: str, through_pause: bool = False
+    ) -> None:
         books = self.books[partition]
         found = "jobs" if claimed.jobs else "none"
         saw(transition, found if claimed.status is ClaimStatus.OK else claimed.status)
         if not books.open:
             assert claimed.status is ClaimStatus.CLOSED
             return
-        if books.paused:
+        if books.paused and not through_pause:
             assert claimed.status is ClaimStatus.PAUSED
             return
         assert claimed.status is ClaimStatus.OK

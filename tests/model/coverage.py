@@ -19,7 +19,12 @@ _VERDICTS = ("completed", "failed", "retry", "released", "deferred", "held", "sk
 
 EFFECTIVE: dict[str, set[str]] = {
     "enqueue": {"created", "created again"},
-    "claim": {"jobs", "newer", *(f"doomed {reason}" for reason in ("cost", "expired", "version"))},
+    "claim": {
+        "jobs",
+        "through a pause",
+        "newer",
+        *(f"doomed {reason}" for reason in ("cost", "expired", "version")),
+    },
     "settle": {
         *(f"{verdict} ok" for verdict in _VERDICTS),
         *(f"{verdict} cancelled" for verdict in ("failed", "retry", "released", "deferred")),

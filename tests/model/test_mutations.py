@@ -46,6 +46,7 @@ FAULTS = (
     ),
     Fault("limits", "refund", "log.total - back", "log.total - back - back", "a refund gives back twice"),
     Fault("queue", "holders", "job.epoch == m.epoch", "true", "tokens outlive an opening"),
+    Fault("queue", "claim", "and not want.passes", "", "a paused queue cannot be processed by hand"),
     Fault("queue", "judge", "expires <= c.now", "expires < 0", "nothing ever expires"),
     Fault("queue", "take", "subject.slots - 1", "subject.slots", "a cap is not filled within a call"),
     Fault("queue", "settle", "(verdict == 'r' and 0 or 1)", "0", "a release uses up an attempt"),

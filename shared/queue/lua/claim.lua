@@ -10,6 +10,7 @@ ARGV
   3 slots    count  how many jobs the worker can start
   4 lease    ms     how long they are held
   5 version  count  the newest envelope the worker understands
+  6 pause    str    'heeded', or 'passed' by whoever processes by hand: the queue's alone, not its tenants'
 RETURNS
   {'closed'}  an opening must come first
   {'paused'}  the queue is
@@ -59,7 +60,8 @@ DERIVED
 local m = meta()
 local books = open_books(m, clock(ARGV[1], m.last))
 local want = {
-  run = ARGV[2], slots = tonumber(ARGV[3]), lease = tonumber(ARGV[4]), version = tonumber(ARGV[5]), chain = true,
+  run = ARGV[2], slots = tonumber(ARGV[3]), lease = tonumber(ARGV[4]), version = tonumber(ARGV[5]),
+  passes = ARGV[6] == 'passed', chain = true,
 }
 local claimed = claim(m, books, want)
 finish(m, books)

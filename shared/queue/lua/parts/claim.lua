@@ -3,7 +3,7 @@
 local function claim(m, books, want)
   if m.run ~= want.run then
     return {'closed'}
-  elseif m.paused then
+  elseif m.paused and not want.passes then
     return {'paused'}
   end
   local now = books.now
