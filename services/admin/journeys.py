@@ -156,8 +156,9 @@ async def _graph(tx: AsyncConnection, version: Version) -> Graph:
     return Graph.model_validate(found)
 
 
-async def _tenant(tx: AsyncConnection, tenant: str) -> UUID:
-    return _id(tenant) or await tenants.named(tx, tenant)
+async def _tenant(tx: AsyncConnection, words: str) -> UUID:
+    tenant_id: UUID = (await tenants.called(tx, words)).id
+    return tenant_id
 
 
 def _waits_for(row: Any, now: datetime) -> str:

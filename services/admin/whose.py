@@ -7,7 +7,7 @@ from uuid import UUID
 
 from shared.errors import NotFound
 from shared.jobs import SENDS
-from shared.store import whose
+from shared.store import tenants, whose
 from shared.store.database import AsyncConnection, Row
 from shared.store.operating import Which
 
@@ -54,7 +54,7 @@ class Whose:
 
 async def find(tx: AsyncConnection, queue: str, asked: Asked) -> Whose:
     """Who is meant. Raises NotFound, which says who is not there."""
-    found = await whose.tenant(tx, asked.tenant) if asked.tenant else None
+    found = await tenants.called(tx, asked.tenant) if asked.tenant else None
     tenant_id = found.id if found is not None else None
     by_sender = asked.tenant or asked.sender
     senders = await whose.senders(tx, tenant_id, asked.sender or None, MOST_SENDERS) if by_sender else []

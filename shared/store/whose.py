@@ -12,12 +12,6 @@ from shared.store.database import AsyncConnection
 _LONGEST_NAME = 500
 """Characters that are read of a name: only its beginning is shown."""
 
-_TENANT = text(f"""
-select id, left(name, {_LONGEST_NAME}) as name from tenants where id = :id
-union all
-select id, left(name, {_LONGEST_NAME}) from tenants where name = :named
-""")
-
 _NAMES = text(
     f"select id, left(name, {_LONGEST_NAME}) as name from tenants where id = any(cast(:ids as uuid[]))"
 )
@@ -50,14 +44,6 @@ cross join lateral (
     select * from senders x where x.tenant_id = wanted.tenant_id and x.id = wanted.id offset 0
 ) s
 """)
-
-
-async def tenant(tx: AsyncConnection, named: str) -> Row[Any]:
-    """A tenant by its id or its name: id and name. Raises NotFound."""
-    row = (await tx.execute(_TENANT, {"id": _id(named), "named": named})).first()
-    if row is None:
-        raise NotFound(f"There is no tenant {named!r}.")
-    return row
 
 
 async def names(tx: AsyncConnection, ids: Collection[UUID]) -> dict[UUID, str]:

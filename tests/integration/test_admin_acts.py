@@ -391,8 +391,9 @@ async def test_a_tenant_whose_sends_fail_just_now_is_named_and_leads_to_them(
     fine = await World.create(database, HELLO, contacts=12)
     async with place(database, database_url, valkey_url, contacts=6) as it:
         attempted = (
-            "insert into attempts (tenant_id, action_id, g, channel, sender_id, cost, charged_at, submitted_at,"
-            " outcome) select tenant_id, id, 0, 'email', sender_id, 1, now() - make_interval(mins => :ago), now(),"
+            "insert into attempts"
+            " (tenant_id, action_id, g, channel, sender_id, cost, charged_at, submitted_at, outcome)"
+            " select tenant_id, id, 0, 'email', sender_id, 1, now() - make_interval(mins => :ago), now(),"
             " case when status = 'failed' then 'rejected' else 'accepted' end from scheduled_actions"
             " where tenant_id = :t"
         )
