@@ -8,13 +8,13 @@ from litestar.di import NamedDependency
 from litestar.exceptions import PermissionDeniedException
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from services.admin import bodies, tenancy
+from services.admin import bodies, scope
 from services.admin.acting import Acting
 from services.admin.listings import Listing, Shown, listing
 from services.admin.outcomes import outcomes, standing
+from services.admin.scope import Whose
 from services.admin.screen import Screening
 from services.admin.settings import AdminSettings
-from services.admin.tenancy import Whose
 from services.admin.words import many, shortened
 from shared.errors import NotFound
 from shared.jobs import SENDS, WEBHOOKS, job_id
@@ -47,7 +47,7 @@ async def deliveries_page(
     """Deliveries in a state."""
 
     async def work(tx: AsyncConnection) -> tuple[Whose, Listing, dict[str, int]]:
-        of = await tenancy.called(tx, tenant)
+        of = await scope.called(tx, tenant)
         if of.missing:
             return of, Listing([], None), {}
         found = await listing(tx, of.id, chosen, cursor)
@@ -76,7 +76,7 @@ async def unmatched_page(
     """A tenant's events that match no send."""
 
     async def work(tx: AsyncConnection) -> tuple[Whose, tuple[list[Row[Any]], UUID | None]]:
-        of = await tenancy.called(tx, tenant)
+        of = await scope.called(tx, tenant)
         if of.id is None:
             return of, ([], None)
         looked = delivery_events.LOOKED
@@ -145,7 +145,7 @@ async def replay_all(acting: Actors, screen: Screening) -> Response[str]:
     state, words = screen.form.get("state", ""), screen.form.get("tenant", "")
 
     async def work(tx: AsyncConnection) -> tuple[Whose, int]:
-        of = await tenancy.called(tx, words)
+        of = await scope.called(tx, words)
         return of, (await delivery_lists.counts(tx, of.id, MOST)).get(state, 0)
 
     of, count = await acting.database.run(work)

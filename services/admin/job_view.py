@@ -138,8 +138,8 @@ def _queue(now: QueueNow) -> Iterator[str]:
         yield f"{'Its queue' if of else 'Everything'} is paused since {moment(pause.since)}."
     if now.card is not None and now.card.queue.closed:
         yield "Its queue is closed, until dispatch opens it."
-    if now.card is not None and now.card.workers == 0:
-        yield "No worker of its queue is connected."
+    if now.card is not None and not now.card.queue.workers:
+        yield "No worker of its queue was seen lately."
 
 
 def _subject(usage: Usage, found: Found) -> Iterator[str]:

@@ -7,10 +7,10 @@ from litestar import MediaType, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromQuery
 
-from services.admin import tenancy
+from services.admin import scope
 from services.admin.acting import Acting
+from services.admin.scope import Whose
 from services.admin.screen import Screening
-from services.admin.tenancy import Whose
 from shared.store import audit
 from shared.store.database import AsyncConnection, Row
 from shared.store.ids import parsed
@@ -32,7 +32,7 @@ async def audit_page(
     sought = {"actor": _plain(actor), "action": _plain(action)}
 
     async def work(tx: AsyncConnection) -> tuple[Whose, list[Row[Any]]]:
-        of = await tenancy.called(tx, tenant)
+        of = await scope.called(tx, tenant)
         # What was done to a tenant that is gone is found by its id.
         tenant_id = of.id or parsed(of.words)
         if of.missing and tenant_id is None:

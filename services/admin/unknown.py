@@ -8,11 +8,11 @@ from litestar import MediaType, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromQuery
 
-from services.admin import places, tenancy
+from services.admin import places, scope
 from services.admin.acting import Acting
+from services.admin.scope import Whose
 from services.admin.screen import Screening
 from services.admin.settings import AdminSettings
-from services.admin.tenancy import Whose
 from shared.jobs import SENDS, job_id
 from shared.store import unknown_sends
 from shared.store.database import AsyncConnection, Row
@@ -40,7 +40,7 @@ async def unknown_page(
     spot = Spot(*place) if place is not None else None  # type: ignore[arg-type]  # of these kinds
 
     async def work(tx: AsyncConnection) -> tuple[Whose, Listed, int]:
-        of = await tenancy.called(tx, tenant)
+        of = await scope.called(tx, tenant)
         if of.missing:
             return of, Listed([], None), 0
         found = await unknown_sends.page(tx, of.id, spot, LIMIT)
