@@ -276,7 +276,7 @@ async def test_a_job_is_shown_with_its_row_its_attempts_its_limits_and_what_hold
         waiting = await it.page(job_path(second))
         why = texts(waiting, r"<li>(.*?)</li>")
         assert [re.sub(r"20.*", "then", each) for each in why] == [
-            "No worker of its queue is connected.",
+            "No worker of its queue was seen lately.",
             "Its tenant's email has used 1 of 1 in 1 min; the first of that is free at then",
             "Its sender has used 1 of 1 in 1 min; the first of that is free at then",
         ]
