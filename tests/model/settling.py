@@ -191,9 +191,13 @@ class Settling(Claiming):
             pool += [claimed for where, claimed in self.old if where == partition]
         if not pool:
             return
-        said = [LogLine(self.now + n, f"line {n}") for n in range(lines)]
         chosen = st.lists(st.sampled_from(pool), min_size=1, max_size=3, unique_by=lambda job: job.id)
-        reports = [Report(claimed, progress, said) for claimed in data.draw(chosen)]
+        self.reported(partition, data.draw(chosen), progress, lines)
+
+    def reported(self, partition: int, chosen: list[ClaimedJob], progress: bytes, lines: int) -> None:
+        books = self.books[partition]
+        said = [LogLine(self.now + n, f"line {n}") for n in range(lines)]
+        reports = [Report(claimed, progress, said) for claimed in chosen]
         lost = self.run(self.queue.report(partition, reports))
         for report in reports:
             holds = self.holds(books, report.job)

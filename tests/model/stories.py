@@ -86,6 +86,17 @@ class Stories(Producing, Settling, Operating, Opening):
         else:
             self.end(partition, held, [verdict] * 2, None, 0, close=False)
 
+    @rule(partition=st.integers(0, 2), slots=st.integers(1, 3), verdict=verdicts)
+    def report_at_work(self, partition: int, slots: int, verdict: Verdict) -> None:
+        """A handler says how far it is, and then what happened, at length."""
+        partition %= self.partitions
+        self.claim(partition, slots)
+        books = self.books[partition]
+        held = [job.claimed for job in books.jobs.values() if job.claimed is not None][:2]
+        self.reported(partition, held, b"0.5", 1)
+        self.reported(partition, held, b"", 30)
+        self.end(partition, held, [verdict] * 2, None, 0, close=False)
+
     @rule(partition=st.integers(0, 2), slots=st.integers(1, 3))
     def fail_and_retry(self, partition: int, slots: int) -> None:
         """An operator sees jobs fail, and lets them run again."""
