@@ -27,8 +27,8 @@ class JobContext:
 
     `claimed_at` is this process's monotonic clock, in seconds, when the claim was *sent*: a charge is never
     older than `age()` says. `committed` is set by `commit()`. `requeued` says that the job was sent again
-    while it ran; `error` is what Taskiq caught from its handler. `untold` is what the handler
-    reported since that was last written down.
+    while it ran; `error` is what Taskiq caught from its handler. `untold` is what the handler reported
+    since that was last written down.
     """
 
     job: ClaimedJob

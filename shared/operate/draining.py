@@ -1,6 +1,6 @@
 """Many jobs taken out at once: rows first, page by page, and each page's jobs out of Redis behind it."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
@@ -46,7 +46,9 @@ class Draining(Jobs):
         engine, total = self._queues[queue], 0
         for partition in range(engine.partitions):
             while gone := await engine.clean(partition, state, older_than):
-                total += await self._counted(entry, len(gone), progress)
+                await self._count(entry, len(gone))
+                total += len(gone)
+                progress(len(gone))
         return total
 
     async def obliterate(
@@ -96,35 +98,37 @@ class Draining(Jobs):
         for status in (draining.RECEIVED,) if queue == WEBHOOKS.name else draining.STATUSES:
             after: Cursor | None = None
             while True:
-                done, after = await self._drain_page(queue, status, only, until, after)
-                total += await self._counted(entry, done, progress)
+                done, after = await self._drain_page(queue, status, only, until, after, entry)
+                total += done
+                progress(done)
                 if after is None:
                     break
         return total
 
     async def _drain_page(
-        self, queue: str, status: str, only: UUID | None, until: datetime, after: Cursor | None
+        self, queue: str, status: str, only: UUID | None, until: datetime, after: Cursor | None, entry: UUID
     ) -> tuple[int, Cursor | None]:
         """End what waits of a page of rows; how many, and where to go on."""
         kind = KIND_OF[queue]
 
         async def work(tx: AsyncConnection) -> tuple[Waiting, list[Row[Any]]]:
+            over: Set[UUID]
             if kind == "webhook":
                 found = await draining.deliveries(tx, only, until, after, PAGE)
-                return found, await _fail(tx, found.rows)
-            found = await draining.actions(tx, kind, status, only, until, after, PAGE)
-            ended = await self._end_actions(tx, kind, found.rows) if found.rows else ()
-            return found, [row for row in found.rows if row.id in ended]
+                over = await _fail(tx, found.rows)
+            else:
+                found = await draining.actions(tx, kind, status, only, until, after, PAGE)
+                over = await self._end_actions(tx, kind, found.rows) if found.rows else frozenset()
+            await audit.add_count(tx, entry, len(over))
+            return found, [row for row in found.rows if row.id in over]
 
         found, ended = await self._database.run(work)
         gone = [(row.tenant_id, job_id(kind, row.id, row.g)) for row in ended]
         await self._forget(self._queues[queue], gone)
         return len(ended), found.after
 
-    async def _counted(self, entry: UUID, count: int, progress: Progress) -> int:
-        await self._database.run(lambda tx: audit.add_count(tx, entry, count))
-        progress(count)
-        return count
+    async def _count(self, entry: UUID, gone: int) -> None:
+        await self._database.run(lambda tx: audit.add_count(tx, entry, gone))
 
 
 _UNTIL_THEN = {
@@ -133,7 +137,6 @@ _UNTIL_THEN = {
 }
 
 
-async def _fail(tx: AsyncConnection, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
+async def _fail(tx: AsyncConnection, rows: Sequence[Row[Any]]) -> Set[UUID]:
     places = [Place(row.tenant_id, row.id, row.g, row.received_at) for row in rows]
-    failed = await delivery_rows.fail(tx, places, (draining.RECEIVED,), REMOVED) if rows else ()
-    return [row for row in rows if row.id in failed]
+    return await delivery_rows.fail(tx, places, (draining.RECEIVED,), REMOVED) if rows else frozenset()

@@ -101,6 +101,7 @@ class Clearing(Ground):
         if pause:
             self.run(self.queue.resume(partition))
             books.paused = False
+        self.agrees(partition)  # who is out of line now loses the place that the books still know
 
     def obliterated(self, partition: int, books: Books, gone: list[str]) -> None:
         assert len(gone) == len(set(gone))
