@@ -10,6 +10,7 @@ from datetime import timedelta
 from shared.jobs import JobState
 from shared.queue.queue import Queue
 from shared.queue.reading import Placed, Timing
+from shared.queue.reporting import Reported
 from shared.queue.standing import Usage
 from shared.queue.types import ClaimedJob, Seen
 
@@ -32,12 +33,13 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A job: where it is and since or until when, what it carries, and what it is charged to."""
+    """A job: where it is and since or until when, what it carries and is charged to, what its worker told."""
 
     seen: Seen
     carries: ClaimedJob
     timing: Timing | None
     usage: Sequence[Usage]
+    reported: Reported
 
 
 class Browsing:
@@ -103,7 +105,8 @@ class Browsing:
                 if found is not None:
                     seen, carries = found
                     timing = await queue.timing(partition, job_id)
-                    return Found(seen, carries, timing, await queue.usage(partition, subjects(carries.lane)))
+                    usage = await queue.usage(partition, subjects(carries.lane))
+                    return Found(seen, carries, timing, usage, await queue.reported(partition, job_id))
         return None
 
 

@@ -38,7 +38,12 @@ def acts(queue: str, state: JobState) -> tuple[str, ...]:
 
 def question(act: str, queue: str, count: str) -> str:
     """What is asked before many are acted on; `count` has their name, as `3 jobs`."""
-    return f"{act.capitalize()} {count}?{_ENDS[queue] if act in ('remove', 'cancel') else ''}"
+    return f"{act.capitalize()} {count}?{ends(queue) if act in ('remove', 'cancel') else ''}"
+
+
+def ends(queue: str) -> str:
+    """What comes of ending jobs of a queue, as a sentence that follows another."""
+    return _ENDS[queue]
 
 
 def ticked(form: Mapping[str, str]) -> list[str]:

@@ -1,5 +1,6 @@
 """What the forms of the queue's and the job's pages do."""
 
+import time
 from urllib.parse import quote, urlencode
 
 from litestar import MediaType, Response, post
@@ -7,10 +8,11 @@ from litestar.params import FromPath
 
 from services.admin import bulk, lists
 from services.admin.browsing import Browsing
-from services.admin.jobs import Act, Browser, find, known
+from services.admin.jobs import Act, Browser, Look, find, known
+from services.admin.overview import Watches
 from services.admin.screen import Screen, Screening
 from services.admin.whose import Asked, Whose
-from services.admin.words import many
+from services.admin.words import many, shortened
 from shared.errors import NotFound
 from shared.jobs import JobState
 from shared.operate import Desk
@@ -97,7 +99,12 @@ async def _left(desk: Desk, which: Which, after: str | None) -> str:
 async def act_on_job(name: FromPath[str], browsing: Browser, acting: Act, screen: Screening) -> Response[str]:
     """Act on one job."""
     known(browsing, name)
-    act, job, desk = _act(name, screen), screen.form.get("id", ""), acting.desk(screen.session)
+    job, desk = screen.form.get("id", ""), acting.desk(screen.session)
+    if screen.form.get("act") == "reprioritise":
+        priority = _number(screen, "priority", -1)
+        await desk.reprioritise(job, priority)
+        return screen.done(f"Its priority is {priority} now: it stands at the end of its like.")
+    act = _act(name, screen)
     if act == "retry":
         unconfirmed = screen.form.get("unconfirmed") == "yes"
         if unconfirmed and not screen.is_sure:
@@ -113,6 +120,35 @@ async def act_on_job(name: FromPath[str], browsing: Browser, acting: Act, screen
         return screen.ask(bulk.question(act, name, "this job"), f"Yes, {act}")
     await (desk.remove(job) if act == "remove" else desk.cancel(job))
     return screen.done(f"The job is {'removed' if act == 'remove' else 'cancelled'}.")
+
+
+@post("/queues/{name:str}/drain", media_type=MediaType.HTML)
+async def drain(
+    name: FromPath[str], browsing: Browser, acting: Act, watches: Look, screen: Screening
+) -> Response[str]:
+    """End what waits in a queue, of a tenant or all: for some seconds a click, and then it asks to go on."""
+    known(browsing, name)
+    asked = Asked.of({"tenant": screen.form.get("tenant", "")})
+    meant = await find(acting, name, asked)
+    tenant = meant.tenant if asked.tenant else None
+    if not screen.is_sure:
+        what = f"of {shortened(tenant)} waits in {name}" if tenant is not None else _waits(name, watches)
+        return screen.ask(f"Drain? All that {what}, or was due for it, ends.{bulk.ends(name)}", "Yes, drain")
+    begun, before = time.monotonic(), _number(screen, "drained")
+    done = before + await acting.desk(screen.session).drain(name, tenant, within=bulk.WITHIN)
+    if done > before and time.monotonic() - begun >= bulk.WITHIN.total_seconds():
+        return screen.ask(
+            f"{many(done, 'job')} ended. There may be more. Go on?", "Go on", {"drained": str(done)}
+        )
+    return screen.done(f"{many(done, 'job')} ended.")
+
+
+def _waits(name: str, watches: Watches) -> str:
+    card = watches.queue(name).card
+    count = (
+        f" ({many(card.queue.counts.waiting + card.queue.counts.delayed, 'job')})" if card is not None else ""
+    )
+    return f"waits in {name}{count}"
 
 
 def job_path(name: str, job: str) -> str:
@@ -134,9 +170,9 @@ def _state(screen: Screen) -> JobState:
         raise NotFound("There is no such state: load the page again.") from error
 
 
-def _number(screen: Screen, name: str) -> int:
-    text = screen.form.get(name, "0")
-    return int(text) if text.isdecimal() and len(text) < 12 else 0
+def _number(screen: Screen, name: str, otherwise: int = 0) -> int:
+    text = screen.form.get(name, "")
+    return int(text) if text.isdecimal() and len(text) < 12 else otherwise
 
 
-ROUTES = (act_on_ticked, act_on_all, act_on_job)
+ROUTES = (act_on_ticked, act_on_all, act_on_job, drain)

@@ -1,5 +1,6 @@
 """A job as its page shows it: its row, where Redis has it, what holds it back, and what can be done."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from shared.errors import JobMoved, NotFound, StoreUnavailable
 from shared.jobs import JobState
 from shared.loop import AWAY
 from shared.operate import Desk
+from shared.queue.checks import PRIORITIES
 from shared.queue.standing import Usage
 
 _PAYLOAD = 2_000  # characters shown
@@ -63,6 +65,27 @@ class JobView:
         if self.status in ("enqueued", "processing") and not self.away:
             return _ACTS_IN_REDIS[self.found.seen.state if self.found is not None else None]
         return _ACTS.get(self.status, ())
+
+    @property
+    def priorities(self) -> Sequence[int]:
+        """The priorities that it can be given."""
+        found = self.found
+        if found is None or self.status not in ("enqueued", "received", "processing"):
+            return ()
+        in_line = found.seen.state in (JobState.WAITING, JobState.DELAYED)
+        return [each for each in range(PRIORITIES) if each != found.carries.priority] if in_line else ()
+
+    @property
+    def progress(self) -> float | None:
+        """How far its worker said it is, from 0 to 1, where it said so in a number."""
+        told = self.found.reported.progress if self.found is not None else None
+        return float(told) if isinstance(told, int | float) else None
+
+    @property
+    def told(self) -> str:
+        """How far its worker said it is, where it said so in more than a number."""
+        told = self.found.reported.progress if self.found is not None else None
+        return json.dumps(told, ensure_ascii=False) if isinstance(told, dict) else ""
 
     def waits_for(self, now: QueueNow) -> list[str]:
         """What holds it back while it waits, in sentences."""

@@ -41,13 +41,15 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Whose:
-    """Who is meant: `which` of the rows, whose `lane` of the queue in Redis ("" for all), `name` for people.
+    """Who is meant: `which` of the rows, whose `lane` of the queue in Redis ("" for all), `name` for people;
+    `tenant` is the tenant's name.
 
     `senders`: among whom one has to be chosen first, where a lane is one sender's; None: nobody has to be.
     """
 
     which: Which = field(default_factory=Which)
     name: str = ""
+    tenant: str = ""
     lane: str = ""
     senders: Sequence[Row[Any]] | None = None
 
@@ -64,9 +66,9 @@ async def find(tx: AsyncConnection, queue: str, asked: Asked) -> Whose:
         (one,) = senders
         which = Which(one.tenant_id, one.id, which.campaign_id, which.reason)
         lane = f"{one.tenant_id}/{one.channel}/{one.id}" if queue == SENDS.name else str(one.tenant_id)
-        return Whose(which, f"{one.tenant}, {one.channel}: {one.address}", lane)
+        return Whose(which, f"{one.tenant}, {one.channel}: {one.address}", one.tenant, lane)
     lane = str(tenant_id) if tenant_id is not None else ""
-    return Whose(which, name, lane, senders if queue == SENDS.name and senders else None)
+    return Whose(which, name, name, lane, senders if queue == SENDS.name and senders else None)
 
 
 def _campaign(text: str) -> UUID | None:

@@ -1,5 +1,6 @@
 """Many jobs taken out at once: rows first, page by page, and each page's jobs out of Redis behind it."""
 
+import time
 from collections.abc import Sequence, Set
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -24,15 +25,23 @@ Ended = Literal[JobState.COMPLETED, JobState.FAILED]
 class Draining(Jobs):
     """Drain, clean, obliterate; all can be begun again, and go on where they were."""
 
-    async def drain(self, queue: str, tenant: str | None, progress: Progress = lambda _: None) -> int:
+    async def drain(
+        self,
+        queue: str,
+        tenant: str | None,
+        progress: Progress = lambda _: None,
+        *,
+        within: timedelta = timedelta.max,
+    ) -> int:
         """End what waits in a queue or was due for it, of a tenant or of all; how many rows.
 
         As `cancel` does to one job: sends' visits take their failed edges, timeouts' contacts leave their
         campaigns, deliveries fail and can be replayed. What is with a provider, deliveries in work, and what
-        comes due meanwhile stay. Raises UnknownQueue, NotFound.
+        comes due meanwhile stay. Where `within` passed and some ended, it stops: drain again. Raises
+        UnknownQueue, NotFound.
         """
         known_queue(queue)
-        return await self._drain("queues.drain", queue, tenant, progress)
+        return await self._drain("queues.drain", queue, tenant, progress, within)
 
     async def clean(
         self, queue: str, state: Ended, older_than: timedelta, progress: Progress = lambda _: None
@@ -87,20 +96,29 @@ class Draining(Jobs):
         if active and not force:
             raise Conflict(_UNTIL_THEN[Obliterated.ACTIVE])
 
-    async def _drain(self, action: str, queue: str, tenant: str | None, progress: Progress) -> int:
+    async def _drain(
+        self,
+        action: str,
+        queue: str,
+        tenant: str | None,
+        progress: Progress,
+        within: timedelta = timedelta.max,
+    ) -> int:
         async def begin(tx: AsyncConnection) -> tuple[UUID | None, datetime, UUID]:
             only = await tenants.named(tx, tenant) if tenant is not None else None
             entry = await self._note(tx, action, target(queue, tenant), only, count=0)
             return only, await restoring.clock(tx), entry
 
         only, until, entry = await self._database.run(begin)
-        total = 0
+        total, begun = 0, time.monotonic()
         for status in (draining.RECEIVED,) if queue == WEBHOOKS.name else draining.STATUSES:
             after: Cursor | None = None
             while True:
                 done, after = await self._drain_page(queue, status, only, until, after, entry)
                 total += done
                 progress(done)
+                if total and time.monotonic() - begun >= within.total_seconds():
+                    return total
                 if after is None:
                     break
         return total

@@ -1,5 +1,6 @@
 """What operators find and do on the pages of queues and jobs: rows decide, and pages say what was done."""
 
+import html
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +13,8 @@ import pytest
 from services.admin import browsing, bulk, job_acts
 from services.admin.watch import Watch
 from shared.jobs import job_id
-from shared.operate import retrying
+from shared.operate import draining, retrying
+from shared.queue.reporting import LogLine, Report, packed_progress
 from shared.queue.types import NewJob, Settlement, Verdict
 from shared.redis.embedded import EmbeddedValkey
 from shared.store.database import Database
@@ -383,6 +385,80 @@ async def test_a_queue_or_everything_is_paused_and_resumed_and_the_pages_say_so_
             ("resume", "everything"),
             ("resume", "outreach:send"),
         ]
+
+
+async def test_a_job_tells_how_far_its_worker_is_and_that_it_was_told_to_stop(
+    database: Database, database_url: str, valkey_url: str
+) -> None:
+    async with place(database, database_url, valkey_url, contacts=2) as it:
+        await it.world.enrol()
+        await it.dispatch.send_round()
+        one, two = await it.dispatch.claim()
+        lines = [LogLine(one.claimed_ms, f"{SCRIPT} to ana@example.org")]
+        await it.dispatch.sends.report(
+            0,
+            [
+                Report(one, packed_progress(0.5), lines),
+                Report(two, packed_progress({"to": "ana@example.org"})),
+            ],
+        )
+        page = await it.page(job_path(one.id))
+        assert "50 % done." in page and SCRIPT not in page
+        assert texts(page, r"<tr>(<td>20.*?)</tr>")[-1].endswith(f"UTC {SCRIPT} to ana@example.org")
+        assert 'Progress: {"to": "ana@example.org"}' in html.unescape(await it.page(job_path(two.id)))
+        async with it.pages.browser(VIEWER) as viewer:
+            for job in (one, two):
+                page = (await viewer.get(job_path(job.id))).text
+                assert "ana@" not in page and "a…@…" in page
+        await it.dispatch.sends.cancel(0, [one.id])
+        assert "active, told to stop" in texts(await it.page(job_path(one.id)), r"<dd>(.*?)</dd>")
+
+
+async def test_a_job_in_line_is_given_another_priority(
+    database: Database, database_url: str, valkey_url: str
+) -> None:
+    async with place(database, database_url, valkey_url, contacts=2) as it:
+        await it.world.enrol()
+        await it.dispatch.send_round()
+        one, two = await it.ids(f"{SENDS}?sender={it.world.senders['email']}")
+        assert re.findall(r'<option value="(\d)">', await it.page(job_path(two))) == ["0", "2", "3"]
+        form = {"act": "reprioritise", "id": two}
+        path = f"{SENDS}/job"
+        assert await it.press(path, job_path(two), priority="0", **form) == [
+            "Its priority is 0 now: it stands at the end of its like."
+        ]
+        assert await it.ids(f"{SENDS}?sender={it.world.senders['email']}") == [two, one]
+        for wrong in ("4", "x", ""):
+            assert await it.press(path, job_path(two), priority=wrong, **form) == [
+                "A priority is from 0, the first to run, to 3."
+            ]
+
+
+async def test_what_waits_is_drained_of_a_tenant_or_of_all_some_seconds_a_click(
+    database: Database, database_url: str, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "WITHIN", timedelta(0))
+    monkeypatch.setattr(draining, "PAGE", 2)
+    other = await World.create(database, HELLO, contacts=2)
+    async with place(database, database_url, valkey_url, contacts=3) as it:
+        await it.world.enrol()
+        await other.enrol()
+        await it.dispatch.send_round()
+        tenant = str(it.world.tenant_id)
+        assert await it.press(f"{SENDS}/drain", tenant=tenant) == [
+            f"Drain? All that of {tenant} waits in outreach:send, or was due for it, ends."
+            " Their contacts take the failed edge.",
+            "2 jobs ended. There may be more. Go on?",
+            "3 jobs ended. There may be more. Go on?",
+            "3 jobs ended.",
+        ]
+        assert {row["status"] for row in await it.world.actions()} == {"cancelled"}
+        assert (await it.dispatch.sends.counts(0)).waiting == 2
+        await it.pages.admin.watches.queues.step()
+        told = await it.press(f"{SENDS}/drain", tenant="")
+        assert told[0].startswith("Drain? All that waits in outreach:send (2 jobs), or was due for it, ends.")
+        assert told[-1] == "2 jobs ended."
+        assert {row["status"] for row in await other.actions()} == {"cancelled"}
 
 
 async def test_a_tenant_whose_sends_fail_just_now_is_named_and_leads_to_them(
