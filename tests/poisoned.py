@@ -45,10 +45,16 @@ async def in_force(it: Scene) -> None:
     await it.dispatch.configuration.refresh()
 
 
-async def worked_off(it: Scene) -> None:
-    """Whatever is due is dispatched and ended by a worker."""
-    await it.dispatch.send_round()
+async def worked_off(it: Scene, *worlds: World) -> None:
+    """Whatever is due is dispatched and ended by a worker, and every send of these worlds with it."""
+
+    async def ended() -> bool:
+        await it.dispatch.send_round()
+        going = [status for world in worlds for status in await count(world)]
+        return not set(going) & {"pending", "enqueued", "submitting"}
+
     async with it.worker():
+        await it.until(ended)
         await it.settled()
 
 
@@ -83,7 +89,7 @@ async def incident(database: Database, database_url: str, valkey_url: str) -> As
         it.provider.answers = refusing(poisoned)
         await poisoned.enrol(poisoned.contacts[:40])
         await other.enrol()
-        await worked_off(it)
+        await worked_off(it, poisoned, other)
         assert await count(other) == {"accepted": 10}
         whose = [mail["from"]["name"] for mail in it.provider.mails]
         last = max(n for n, who in enumerate(whose) if who != str(poisoned.tenant_id))

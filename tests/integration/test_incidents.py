@@ -44,7 +44,7 @@ async def test_a_poisoned_tenant_is_found_paused_retried_and_resumed_and_no_othe
 
         await typed("resume", "--tenant", name)
         await in_force(it)
-        await worked_off(it)
+        await worked_off(it, drill.poisoned)
         assert await count(drill.poisoned) == {"accepted": 60}
         assert len(set(it.provider.actions[mails:])) == 60
     assert [(row[1], row[3], row[4]) for row in await asyncio.to_thread(audited)] == [
