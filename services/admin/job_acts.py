@@ -9,6 +9,7 @@ from litestar.params import FromPath
 from services.admin import bulk, lists
 from services.admin.browsing import Browsing
 from services.admin.jobs import Act, Browser, Look, find, known
+from services.admin.lists import Wanted
 from services.admin.overview import Watches
 from services.admin.screen import Screen, Screening
 from services.admin.whose import Asked, Whose
@@ -18,6 +19,7 @@ from shared.jobs import JobState
 from shared.operate import Desk
 from shared.store.operating import Which
 
+NO_ACT = "There is no such act: load the page again."
 _AT_ONCE = 500
 """So many jobs are acted on a click, where they are looked for in Redis."""
 
@@ -43,6 +45,10 @@ async def act_on_all(name: FromPath[str], browsing: Browser, acting: Act, screen
     known(browsing, name)
     act, state, asked = _act(name, screen), _state(screen), Asked.of(screen.form)
     desk, meant = acting.desk(screen.session), await find(acting, name, asked)
+    if meant.alike:
+        raise NotFound("Several senders are named so: choose one of them.")
+    if act not in bulk.acts(name, state):
+        raise NotFound(NO_ACT)
     if lists.by_rows(name, state):
         return await _retry_failed(desk, meant, screen)
     ids, more = await _collected(browsing, name, state, meant)
@@ -62,7 +68,7 @@ async def _collected(browsing: Browsing, name: str, state: JobState, meant: Whos
     ids: list[str] = []
     cursor: str | None = ""
     while cursor is not None and len(ids) < _AT_ONCE:
-        listed = await lists.in_motion(browsing, name, state, meant, cursor)
+        listed = await lists.in_motion(browsing, Wanted(name, state, meant, cursor))
         ids += [line.id for line in listed.lines]
         cursor = listed.following
     return ids[:_AT_ONCE], cursor is not None or len(ids) > _AT_ONCE
@@ -159,7 +165,7 @@ def job_path(name: str, job: str) -> str:
 def _act(name: str, screen: Screen) -> str:
     act = screen.form.get("act", "")
     if all(act not in bulk.acts(name, state) for state in JobState):
-        raise NotFound("There is no such act: load the page again.")
+        raise NotFound(NO_ACT)
     return act
 
 

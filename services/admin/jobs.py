@@ -10,6 +10,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from services.admin import bulk, job_view, lists, whose
 from services.admin.acting import Acting
 from services.admin.browsing import LONGEST_ID, Browsing
+from services.admin.lists import Wanted
 from services.admin.overview import Watches
 from services.admin.screen import Screen, Screening
 from services.admin.whose import Asked, Whose
@@ -44,36 +45,30 @@ async def queue_page(
         "by_rows": lists.by_rows(name, chosen),
         "acts": bulk.acts(name, chosen),
     }
+    asked = Asked()
     try:
         asked = Asked.of(screen.query)
         meant = await find(acting, name, asked)
     except NotFound as error:
         empty = lists.Listed([], None)
-        given |= {"asked": Asked(), "listed": empty, "names": {}, "lanes": None, "count": None, "meant": ""}
+        given |= {"asked": asked, "listed": empty, "names": {}, "lanes": None, "count": None, "meant": ""}
         return screen.page("queue", 404, problem=str(error), **given)
-    given |= await _listed(name, chosen, cursor, meant, browsing, acting, watches, screen)
+    given |= await _listed(Wanted(name, chosen, meant, cursor), browsing, acting, watches, screen)
     return screen.page("queue", problem="", asked=asked, **given)
 
 
 async def _listed(
-    name: str,
-    state: JobState,
-    cursor: str,
-    meant: Whose,
-    browsing: Browsing,
-    acting: Acting,
-    watches: Watches,
-    screen: Screen,
+    wanted: Wanted, browsing: Browsing, acting: Acting, watches: Watches, screen: Screen
 ) -> dict[str, Any]:
     """What of the page hangs on who is meant: the jobs, or the senders among whom to choose."""
-    senders, count, listed = None, None, lists.Listed([], None)
-    if lists.by_rows(name, state):
+    meant, senders, count, listed = wanted.whose, None, None, lists.Listed([], None)
+    if meant.is_to_choose(wanted.state):
+        senders = await lists.lanes(browsing, wanted.queue, meant.senders)
+    elif lists.by_rows(wanted.queue, wanted.state):
         desk = acting.desk(screen.session)
-        listed, count = await lists.failed(desk, meant, cursor), await desk.count_failed(meant.which)
-    elif meant.senders is not None and state is JobState.WAITING:
-        senders = await lists.lanes(browsing, name, meant.senders)
+        listed, count = await lists.failed(desk, wanted), await desk.count_failed(meant.which)
     else:
-        listed = await lists.in_motion(browsing, name, state, meant, cursor)
+        listed = await lists.in_motion(browsing, wanted)
     named: dict[str, str] = {}
     if watches.rows_answer:
         named = await acting.database.run(lambda tx: lists.names(tx, listed.lines))

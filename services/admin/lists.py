@@ -48,14 +48,25 @@ class Listed:
     following: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which page of which list: a queue's jobs in a state, of whom, from a cursor on."""
+
+    queue: str
+    state: JobState
+    whose: Whose
+    cursor: str = ""
+
+
 def by_rows(queue: str, state: JobState) -> bool:
     """Whether a list is read from the rows."""
     return queue == SENDS.name and state is JobState.FAILED
 
 
-async def failed(desk: Desk, whose: Whose, cursor: str) -> Listed:
+async def failed(desk: Desk, wanted: Wanted) -> Listed:
     """Failed sends by tenant, in the order they were made in; a cursor that is none begins at the first."""
-    listed = await desk.failed_sends(whose.which, cursor if _is_place(cursor) else None, LIMIT)
+    after = wanted.cursor if _is_place(wanted.cursor) else None
+    listed = await desk.failed_sends(wanted.whose.which, after, LIMIT)
     lines = [
         Line(
             row["id"],
@@ -70,9 +81,9 @@ async def failed(desk: Desk, whose: Whose, cursor: str) -> Listed:
     return Listed(lines, listed.after)
 
 
-async def in_motion(browsing: Browsing, queue: str, state: JobState, whose: Whose, cursor: str) -> Listed:
+async def in_motion(browsing: Browsing, wanted: Wanted) -> Listed:
     """Jobs as Redis has them."""
-    listing = await browsing.listing(queue, state, cursor, whose.lane)
+    listing = await browsing.listing(wanted.queue, wanted.state, wanted.cursor, wanted.whose.lane)
     lines = [
         Line(
             each.id,

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.errors import NotFound
-from shared.jobs import SENDS
+from shared.jobs import SENDS, JobState
 from shared.store import tenants, whose
 from shared.store.database import AsyncConnection, Row
 from shared.store.operating import Which
@@ -44,14 +44,20 @@ class Whose:
     """Who is meant: `which` of the rows, whose `lane` of the queue in Redis ("" for all), `name` for people;
     `tenant` is the tenant's name.
 
-    `senders`: among whom one has to be chosen first, where a lane is one sender's; None: nobody has to be.
+    `senders`: among whom one has to be chosen, to see who waits in a line; where several are `alike`, to see
+    anything.
     """
 
     which: Which = field(default_factory=Which)
     name: str = ""
     tenant: str = ""
     lane: str = ""
-    senders: Sequence[Row[Any]] | None = None
+    senders: Sequence[Row[Any]] = ()
+    alike: bool = False
+
+    def is_to_choose(self, state: JobState) -> bool:
+        """Whether a sender has to be chosen before a list of jobs in a state can be shown."""
+        return bool(self.senders) and (self.alike or state is JobState.WAITING)
 
 
 async def find(tx: AsyncConnection, queue: str, asked: Asked) -> Whose:
@@ -68,7 +74,8 @@ async def find(tx: AsyncConnection, queue: str, asked: Asked) -> Whose:
         lane = f"{one.tenant_id}/{one.channel}/{one.id}" if queue == SENDS.name else str(one.tenant_id)
         return Whose(which, f"{one.tenant}, {one.channel}: {one.address}", one.tenant, lane)
     lane = str(tenant_id) if tenant_id is not None else ""
-    return Whose(which, name, name, lane, senders if queue == SENDS.name and senders else None)
+    alike = bool(asked.sender)
+    return Whose(which, name, name, lane, senders if alike or queue == SENDS.name else (), alike)
 
 
 def _campaign(text: str) -> UUID | None:

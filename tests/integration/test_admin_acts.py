@@ -103,15 +103,21 @@ async def test_failed_sends_are_listed_by_their_rows_with_whose_they_are_and_sea
             "&tenant=%3Cscript%3Ealert(%27x%27)%3C/script%3E%26amp;": theirs,
             "&sender=news@example.org": theirs,
             f"&sender={it.world.senders['email']}": mine,
-            f"&tenant={it.world.tenant_id}&sender=us": [],  # mail and SMS: one has to be chosen
             f"&campaign={other.campaign_id}": theirs,
             "&reason=rejected": theirs,
             f"&tenant={it.world.tenant_id}&reason=rejected": [],
             "&cursor=x": mine[:50],
         }
         for query, ids in wanted.items():
-            if query != f"&tenant={it.world.tenant_id}&sender=us":
-                assert sorted(await it.ids(path + query))[: len(ids)] == sorted(ids), query
+            assert sorted(await it.ids(path + query))[: len(ids)] == sorted(ids), query
+        alike = await it.page(f"{path}&sender=us")
+        tenants = (it.world.tenant_id, it.world.tenant_id, other.tenant_id)
+        assert sorted(re.findall(r"state=failed&amp;tenant=([^&]+)&amp;sender=", alike)) == sorted(
+            map(str, tenants)
+        )
+        assert await it.press(f"{SENDS}/all", act="retry", state="failed", sender="us") == [
+            "Several senders are named so: choose one of them."
+        ]
         page = await it.page(path + "&reason=rejected")
         assert SCRIPT not in page and "From the rows: 2 failed sends of these." in page
         assert texts(page, r'<a href="/tenants/[^"]+">(.*?)</a>') == [SCRIPT] * 2
@@ -193,6 +199,9 @@ async def test_all_failed_sends_that_match_are_retried_some_seconds_a_click_with
             " (select id from scheduled_actions where tenant_id = :t order by id limit 1)"
         )
         tenant = str(it.world.tenant_id)
+        for act, state in (("remove", "failed"), ("retry", "delayed"), ("", "failed"), ("retry", "none")):
+            [refused] = await it.press(f"{SENDS}/all", act=act, state=state, tenant=tenant)
+            assert refused.startswith("There is no such ") and refused.endswith(": load the page again.")
         told = await it.press(f"{SENDS}/all", act="retry", state="failed", tenant=tenant)
         assert told == [
             "Retry 4 failed sends? Their contacts go back to where they were, if led nowhere since.",
