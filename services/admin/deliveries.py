@@ -45,15 +45,7 @@ async def deliveries_page(
     cursor: FromQuery[str] = "",
 ) -> Response[str]:
     """Deliveries in a state."""
-
-    async def work(tx: AsyncConnection) -> tuple[Whose, Listing, dict[str, int]]:
-        of = await scope.called(tx, tenant)
-        if of.missing:
-            return of, Listing([], None), {}
-        found = await listing(tx, of.id, chosen, cursor)
-        return of, found, await delivery_lists.counts(tx, of.id, MOST)
-
-    of, found, counts = await acting.database.run(work)
+    of, found, counts = await acting.database.run(lambda tx: _listed(tx, tenant, chosen, cursor))
     return screen.page(
         "deliveries",
         404 if of.missing else 200,
@@ -160,6 +152,16 @@ async def replay_all(acting: Actors, screen: Screening) -> Response[str]:
     done = await acting.desk(screen.session).replay_all(state, tenant, most=AT_ONCE)
     more = " That is as many as at once: replay the others, too." if done >= AT_ONCE else ""
     return screen.done(f"{many(done, 'delivery is', 'deliveries are')} processed anew.{more}")
+
+
+async def _listed(
+    tx: AsyncConnection, tenant: str, chosen: Shown, cursor: str
+) -> tuple[Whose, Listing, dict[str, int]]:
+    of = await scope.called(tx, tenant)
+    if of.missing:
+        return of, Listing([], None), {}
+    found = await listing(tx, of.id, chosen, cursor)
+    return of, found, await delivery_lists.counts(tx, of.id, MOST)
 
 
 async def _found(acting: Acting, delivery_id: UUID) -> Row[Any]:

@@ -30,17 +30,8 @@ async def audit_page(
 ) -> Response[str]:
     """What was done, the latest first."""
     sought = {"actor": _plain(actor), "action": _plain(action)}
-
-    async def work(tx: AsyncConnection) -> tuple[Whose, list[Row[Any]]]:
-        of = await scope.called(tx, tenant)
-        # What was done to a tenant that is gone is found by its id.
-        tenant_id = of.id or parsed(of.words)
-        if of.missing and tenant_id is None:
-            return of, []
-        page = Page(LIMIT, parsed(cursor))
-        return of, await audit.page(tx, page, tenant_id, sought["actor"] or None, sought["action"] or None)
-
-    of, rows = await acting.database.run(work)
+    page = Page(LIMIT, parsed(cursor))
+    of, rows = await acting.database.run(lambda tx: _entries(tx, page, tenant, sought))
     missing = of.missing and not rows
     return screen.page(
         "audit",
@@ -52,6 +43,17 @@ async def audit_page(
         following=rows[-1].id if len(rows) == LIMIT else None,
         further=bool(cursor),
     )
+
+
+async def _entries(
+    tx: AsyncConnection, page: Page, tenant: str, sought: Mapping[str, str]
+) -> tuple[Whose, list[Row[Any]]]:
+    of = await scope.called(tx, tenant)
+    # What was done to a tenant that is gone is found by its id.
+    tenant_id = of.id or parsed(of.words)
+    if of.missing and tenant_id is None:
+        return of, []
+    return of, await audit.page(tx, page, tenant_id, sought["actor"] or None, sought["action"] or None)
 
 
 def _plain(words: str) -> str:

@@ -38,15 +38,7 @@ async def unknown_page(
     """Sends in `unknown`."""
     place = places.read(cursor, UUID, UUID, datetime, UUID)
     spot = Spot(*place) if place is not None else None  # type: ignore[arg-type]  # of these kinds
-
-    async def work(tx: AsyncConnection) -> tuple[Whose, Listed, int]:
-        of = await scope.called(tx, tenant)
-        if of.missing:
-            return of, Listed([], None), 0
-        found = await unknown_sends.page(tx, of.id, spot, LIMIT)
-        return of, found, await unknown_sends.count(tx, of.id, MOST)
-
-    of, found, count = await acting.database.run(work)
+    of, found, count = await acting.database.run(lambda tx: _listed(tx, tenant, spot))
     return screen.page(
         "unknown",
         404 if of.missing else 200,
@@ -59,6 +51,14 @@ async def unknown_page(
         further=bool(cursor),
         window=settings.sends.unknown_window,
     )
+
+
+async def _listed(tx: AsyncConnection, tenant: str, spot: Spot | None) -> tuple[Whose, Listed, int]:
+    of = await scope.called(tx, tenant)
+    if of.missing:
+        return of, Listed([], None), 0
+    found = await unknown_sends.page(tx, of.id, spot, LIMIT)
+    return of, found, await unknown_sends.count(tx, of.id, MOST)
 
 
 def _why(row: Row[Any]) -> str:
