@@ -14,7 +14,7 @@ from services.admin.holds import holds, work
 from services.admin.limits import defaults, limited
 from services.admin.screen import Screen, Screening
 from services.admin.tenancy import look, overridden, read
-from shared.errors import OutOfRange
+from shared.errors import NotFound, OutOfRange
 from shared.jobs import QUEUES
 from shared.limits.config import DEFAULTS, MAX_LIMIT, in_force
 from shared.operate.standing import KINDS, MAX_WEIGHT
@@ -88,6 +88,8 @@ async def limits_page(
         raise NotFoundException
 
     async def work(tx: AsyncConnection) -> dict[str, Any]:
+        if sender is not None:
+            await senders.on_channel(tx, tenant_id, sender, channel)
         overrides = await overridden(tx, tenant_id, [sender] if sender is not None else [])
         return {
             "tenant": await tenant_rows.find(tx, tenant_id),
@@ -140,7 +142,7 @@ async def limit(tenant_id: Id, acting: Actors, screen: Screening) -> Response[st
     limits = {kind: _number(screen, kind, _LIMIT) for kind in changed}
     if not limits:
         return screen.done("Nothing was changed.")
-    sender = _place(form.get("sender", ""))
+    sender = _sender(screen) if form.get("sender") else None
     channel, name = form.get("channel", ""), await _name(tenant_id, acting)
     await acting.desk(screen.session).limit(name, channel, sender, limits)
     words = [
@@ -153,22 +155,20 @@ async def limit(tenant_id: Id, acting: Actors, screen: Screening) -> Response[st
 @post(f"{_ONE}/reopen", media_type=MediaType.HTML)
 async def reopen(tenant_id: Id, acting: Actors, screen: Screening) -> Response[str]:
     """End a sender's closures."""
-    sender = _place(screen.form.get("sender", ""))
-    if sender is None:
-        raise OutOfRange("There is no such sender.")
-    await acting.desk(screen.session).reopen(await _name(tenant_id, acting), sender)
+    await acting.desk(screen.session).reopen(await _name(tenant_id, acting), _sender(screen))
     return screen.done("Reopened: its waiting sends go on within seconds.")
 
 
 async def _seen(tenant_id: UUID, acting: Acting, after: str) -> dict[str, Any]:
-    rows = await read(acting.database, tenant_id, _place(after))
+    place = _place(after)
+    rows = await read(acting.database, tenant_id, place)
     motion = await look(acting.queues, rows)
     return {
         "rows": rows,
         "holds": holds(rows, motion),
         "work": work(rows, motion),
         "limits": list(limited(rows, motion)),
-        "after": after if _place(after) is not None else "",
+        "after": place or "",
     }
 
 
@@ -184,6 +184,14 @@ def _place(text: str) -> UUID | None:
         return UUID(text)
     except ValueError:
         return None
+
+
+def _sender(screen: Screen) -> UUID:
+    """The sender that the form is about. Raises NotFound."""
+    sender = _place(screen.form.get("sender", ""))
+    if sender is None:
+        raise NotFound("There is no such sender.")
+    return sender
 
 
 def _number(screen: Screen, name: str, sense: str) -> int | None:

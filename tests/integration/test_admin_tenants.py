@@ -163,7 +163,9 @@ async def test_what_makes_no_sense_is_refused_in_a_sentence(
         for path in (f"/tenants/{uuid4()}", "/tenants/x", f"{p.path}/limits?channel=fax", f"{p.path}/x"):
             assert (await p.browser.get(path)).status_code == 404, path
         other = await World.create(database, HELLO)
-        assert (await p.browser.get(f"{p.path}/limits?sender={other.senders['email']}")).status_code == 404
+        for sender in (other.senders["email"], p.world.senders["sms"]):
+            answer = await p.browser.get(f"{p.path}/limits?channel=email&sender={sender}")
+            assert answer.status_code == 404, "it is another tenant's, or sends by SMS"
         for path in (
             "/tenants?only=none",
             f"/tenants?name={'x' * 201}",
@@ -183,6 +185,7 @@ async def test_what_makes_no_sense_is_refused_in_a_sentence(
             "limits", channel="email", sender=foreign, minute="1"
         )
         assert await p.does("reopen", sender=foreign) == "There is no closed sender with this id."
+        assert await p.does("limits", channel="email", sender="x", minute="1") == "There is no such sender."
         assert await p.does("reopen", sender="x") == "There is no such sender."
         assert (await p.does("resume")).startswith("There is no such pause")
         assert await p.noted() == []
