@@ -117,13 +117,13 @@ async def test_tenants_are_looked_at_in_the_dark_on_a_phone(
         stuck(database, database_url, valkey_url) as (pages, world, _),
         visiting(chromium, pages, viewport=PHONE, color_scheme="dark") as visit,
     ):
+        await visit.log_in()
+        await visit.page.goto(f"/tenants/{world.tenant_id}")
+        await visit.picture("tenant-phone-dark")
         long = "news@" + "x" * 300 + ".example"
         await world.run("update senders set address = :a where id = :s", a=long, s=world.senders["email"])
         await world.run("update tenants set name = :n where id = :t", n="Acme" + "e" * 300)
-        await visit.log_in()
         for path in ("/tenants", f"/tenants/{world.tenant_id}", f"/tenants/{world.tenant_id}/limits"):
             await visit.page.goto(path)
             await expect(visit.page.get_by_role("heading", level=1)).to_be_visible()
             assert await visit.fits(), path
-        await visit.page.goto(f"/tenants/{world.tenant_id}")
-        await visit.picture("tenant-phone-dark")
