@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from statistics import fmean
 
 _SWEEPS = 8
 _GAP = 16.0
@@ -134,7 +133,7 @@ def _order(rows: Sequence[list[Place]]) -> None:
 
 
 def _mean(position: Mapping[Place, float], neighbours: Sequence[Place], place: Place) -> float:
-    return fmean(position[each] for each in neighbours) if neighbours else position[place]
+    return _average([position[each] for each in neighbours]) if neighbours else position[place]
 
 
 def _spread(rows: Sequence[list[Place]]) -> None:
@@ -150,7 +149,7 @@ def _spread(rows: Sequence[list[Place]]) -> None:
 
 
 def _middle(near: Sequence[Place], place: Place) -> float:
-    return fmean(each.middle for each in near) if near else place.middle
+    return _average([each.middle for each in near]) if near else place.middle
 
 
 def _settle(row: Sequence[Place], wishes: Sequence[float]) -> None:
@@ -164,9 +163,13 @@ def _settle(row: Sequence[Place], wishes: Sequence[float]) -> None:
     blocks: list[list[float]] = []
     for wish, offset in zip(wishes, offsets, strict=True):
         blocks.append([wish - offset])
-        while len(blocks) > 1 and fmean(blocks[-2]) >= fmean(blocks[-1]):
+        while len(blocks) > 1 and _average(blocks[-2]) >= _average(blocks[-1]):
             last = blocks.pop()
             blocks[-1] += last
-    found = [fmean(block) for block in blocks for _ in block]
+    found = [_average(block) for block in blocks for _ in block]
     for place, at, offset in zip(row, found, offsets, strict=True):
         place.middle = at + offset
+
+
+def _average(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
