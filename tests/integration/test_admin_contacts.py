@@ -139,9 +139,7 @@ async def test_contact_data_is_shown_to_operators_and_masked_for_viewers(
 ) -> None:
     drip = await Drip.create(database)
     world = drip.world
-    await world.run(
-        "update contacts set external_id = 'x-' || email where tenant_id = :t and id = :id", id=drip.dan
-    )
+    await world.run("update contacts set external_id = 'x-' || email where tenant_id = :t")
     await world.run(
         "insert into suppressions (tenant_id, id, channel, address, scope, reason)"
         " values (:t, :t, 'email', 'dan@example.org', 'all', 'told by dan@example.org')"
