@@ -40,6 +40,7 @@ app.add_typer(bench_app, name="bench")
 app.command("queues")(incidents.queues)
 app.command("pause")(incidents.pause)
 app.command("resume")(incidents.resume)
+app.command("drain")(incidents.drain)
 app.command("restore-guard")(incidents.restore_guard)
 app.command("audit")(incidents.show_audit)
 

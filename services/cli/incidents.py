@@ -1,6 +1,5 @@
 """What an operator needs first in an incident: how the queues stand, to stop and go on, and who did what."""
 
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -8,7 +7,7 @@ import typer
 
 from services.cli.depths import depths
 from services.cli.progress import progress
-from services.cli.shell import JsonOption, YesOption, at_desk, counted, in_database, run, show, sure
+from services.cli.shell import JsonOption, YesOption, at_desk, counted, in_database, moment, run, show, sure
 from shared.operate import Desk
 from shared.store import audit, tenants
 from shared.store.database import AsyncConnection
@@ -46,6 +45,29 @@ def resume(queue: QueueOption = None, tenant: TenantOption = None, everything: A
     run(at_desk(lambda desk: desk.resume(queue, tenant)))
 
 
+def drain(
+    queue: Annotated[str, typer.Option("--queue", help="Of this queue.")],
+    tenant: TenantOption = None,
+    yes: YesOption = False,
+) -> None:
+    """End what waits in a queue or is due for it; what is with a provider, in work or due later stays.
+
+    Sends' contacts take their failed edges, timeouts' contacts leave their campaigns, and deliveries fail and
+    can be replayed.
+    """
+    found = run(at_desk(lambda desk: desk.drainable(queue, tenant)))
+    if not found.rows and not found.more:
+        counted(0, "jobs were ended.")
+    many = f"{found.rows:,} or more" if found.more else f"{found.rows:,}"
+    sure(f"End {many} jobs of {queue}{f' of {tenant}' if tenant else ''}?", yes)
+
+    async def work(desk: Desk) -> int:
+        with progress("Draining") as told:
+            return await desk.drain(queue, tenant, told)
+
+    counted(run(at_desk(work)), "jobs were ended.")
+
+
 def show_audit(
     tenant: TenantOption = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 50,
@@ -69,10 +91,7 @@ def restore_guard(
     yes: YesOption = False,
 ) -> None:
     """After a restore, before any service starts: sends that may have gone out since become unknown."""
-    try:
-        at = datetime.fromisoformat(snapshot_at)
-    except ValueError as error:
-        raise typer.BadParameter("Give a time as 2026-01-31T03:00:00Z.") from error
+    at = moment(snapshot_at)
     sure(f"Let every send that was due between {at.isoformat()} and now be unknown?", yes)
 
     async def work(desk: Desk) -> int:

@@ -10,12 +10,14 @@ import typer
 from services.cli.progress import progress
 from services.cli.shell import (
     NEWLINES,
+    NOTHING,
     REFUSED,
     JsonOption,
     YesOption,
     at_desk,
     counted,
     in_database,
+    moment,
     printable,
     run,
     show,
@@ -27,6 +29,7 @@ from shared.jobs import SENDS, JobState
 from shared.operate import Desk
 from shared.operate.reading import Listed
 from shared.operate.retrying import Retried
+from shared.queue.checks import PRIORITIES
 from shared.store import delivery_rows, tenants
 from shared.store.database import AsyncConnection
 from shared.store.operating import Which
@@ -81,8 +84,25 @@ def list_jobs(
 
 @jobs_app.command("show")
 def show_job(job: str, as_json: JsonOption = False) -> None:
-    """Show one job: its row, each time it reached its provider, and where it is in Redis."""
-    show_one(run(at_desk(lambda desk: desk.job(job))), as_json)
+    """Show one job: its row, each time it reached its provider, where it is in Redis, and how far it is."""
+    shown = dict(run(at_desk(lambda desk: desk.job(job))))
+    if not as_json and shown["in_redis"] is not None:
+        in_redis = dict(shown["in_redis"])
+        shown["progress"], lines = in_redis.pop("progress"), in_redis.pop("log")
+        shown |= {"in_redis": in_redis, "log": f"{len(lines)} lines"}
+    show_one(shown, as_json)
+
+
+@jobs_app.command("logs")
+def show_logs(job: str, as_json: JsonOption = False) -> None:
+    """Show what the worker of a job said of it, the last lines; kept as long as Redis keeps the job."""
+    in_redis = run(at_desk(lambda desk: desk.job(job)))["in_redis"]
+    lines = in_redis["log"] if in_redis is not None else []
+    show(lines, as_json)
+    if not lines:
+        why = "Its worker said nothing." if in_redis is not None else "Redis does not have it, nor its log."
+        typer.echo(f"outreach: {why}", err=True)
+        raise typer.Exit(NOTHING)
 
 
 @jobs_app.command("retry")
@@ -118,6 +138,22 @@ def retry_jobs(
 def promote_jobs(ids: Ids) -> None:
     """Let jobs that wait for a time wait in their lanes now."""
     _each(ids, lambda desk, job: desk.promote(job))
+
+
+@jobs_app.command("priority")
+def prioritise_job(job: str, priority: Annotated[int, typer.Argument(min=0, max=PRIORITIES - 1)]) -> None:
+    """Give a job in line another priority, the lowest first; it goes to the end of its like."""
+    run(at_desk(lambda desk: desk.reprioritise(job, priority)))
+
+
+@jobs_app.command("reschedule")
+def reschedule_jobs(
+    ids: Ids,
+    at: Annotated[str, typer.Option("--at", help="When they go out, as 2026-01-31T03:00:00Z.")],
+) -> None:
+    """Let sends that nobody has begun to submit go out at another time; their lateness counts from it."""
+    when = moment(at)
+    _each(ids, lambda desk, job: desk.reschedule(job, when))
 
 
 @jobs_app.command("remove")

@@ -104,6 +104,14 @@ def sure(question: str, yes: bool) -> None:
         raise typer.Exit(REFUSED)
 
 
+def moment(text: str) -> datetime:
+    """A time as it is typed."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter("Give a time as 2026-01-31T03:00:00Z.") from error
+
+
 def counted(count: int, what: str) -> None:
     """Print how many rows an action changed; status 3 where there were none."""
     typer.echo(f"{count} {what}")

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Sequence, Set
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 
@@ -20,6 +22,18 @@ from shared.store.draining import Waiting
 from shared.store.restoring import Cursor
 
 Ended = Literal[JobState.COMPLETED, JobState.FAILED]
+
+
+_LOOKS = 20
+"""Pages that are counted before something is drained."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drainable:
+    """How many rows a drain would end; `more`: no more were counted, and there may be."""
+
+    rows: int
+    more: bool
 
 
 class Draining(Jobs):
@@ -42,6 +56,31 @@ class Draining(Jobs):
         """
         known_queue(queue)
         return await self._drain("queues.drain", queue, tenant, progress, within)
+
+    async def drainable(self, queue: str, tenant: str | None) -> Drainable:
+        """How many rows a drain would end now. Raises UnknownQueue, NotFound."""
+        known_queue(queue)
+
+        async def begin(tx: AsyncConnection) -> tuple[UUID | None, datetime]:
+            return (
+                await tenants.named(tx, tenant) if tenant is not None else None,
+                await restoring.clock(tx),
+            )
+
+        only, until = await self._database.run(begin)
+        looks, rows = _LOOKS, 0
+        for status in _statuses(queue):
+            after: Cursor | None = None
+            while True:
+                found = await self._database.run(
+                    partial(_look, queue=queue, status=status, only=only, until=until, after=after)
+                )
+                looks, rows, after = looks - 1, rows + len(found.rows), found.after
+                if after is None:
+                    break
+                if looks == 0:
+                    return Drainable(rows, more=True)
+        return Drainable(rows, more=False)
 
     async def clean(
         self, queue: str, state: Ended, older_than: timedelta, progress: Progress = lambda _: None
@@ -111,7 +150,7 @@ class Draining(Jobs):
 
         only, until, entry = await self._database.run(begin)
         total, begun = 0, time.monotonic()
-        for status in (draining.RECEIVED,) if queue == WEBHOOKS.name else draining.STATUSES:
+        for status in _statuses(queue):
             after: Cursor | None = None
             while True:
                 done, after = await self._drain_page(queue, status, only, until, after, entry)
@@ -131,11 +170,10 @@ class Draining(Jobs):
 
         async def work(tx: AsyncConnection) -> tuple[Waiting, list[Row[Any]]]:
             over: Set[UUID]
+            found = await _look(tx, queue, status, only, until, after)
             if kind == "webhook":
-                found = await draining.deliveries(tx, only, until, after, PAGE)
                 over = await _fail(tx, found.rows)
             else:
-                found = await draining.actions(tx, kind, status, only, until, after, PAGE)
                 over = await self._end_actions(tx, kind, found.rows) if found.rows else frozenset()
             await audit.add_count(tx, entry, len(over))
             return found, [row for row in found.rows if row.id in over]
@@ -153,6 +191,19 @@ _UNTIL_THEN = {
     Obliterated.SERVING: "Its pause is not in force yet: ask again in a second or two.",
     Obliterated.ACTIVE: "Jobs of it run: wait until they ended, or force it.",
 }
+
+
+def _statuses(queue: str) -> Sequence[str]:
+    return (draining.RECEIVED,) if queue == WEBHOOKS.name else draining.STATUSES
+
+
+async def _look(
+    tx: AsyncConnection, queue: str, status: str, only: UUID | None, until: datetime, after: Cursor | None
+) -> Waiting:
+    """The next page of what waits in a queue, or is due for it."""
+    if queue == WEBHOOKS.name:
+        return await draining.deliveries(tx, only, until, after, PAGE)
+    return await draining.actions(tx, KIND_OF[queue], status, only, until, after, PAGE)
 
 
 async def _fail(tx: AsyncConnection, rows: Sequence[Row[Any]]) -> Set[UUID]:

@@ -1,5 +1,11 @@
 """Jobs and deliveries by the command line: what it prints, how it ends, that it asks before it deletes."""
 
+import json
+import os
+import pty
+import subprocess
+import sys
+from contextlib import suppress
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -8,8 +14,12 @@ from typer.testing import CliRunner
 
 from services.cli.app import app
 from shared.jobs import job_id
+from shared.operate import draining
+from shared.queue.reporting import LogLine, Report
+from shared.queue.types import Settlement, Verdict
 from shared.store.database import Database
-from tests.commands import audited, misused, outreach, refused, with_database
+from tests.commands import audited, misused, outreach, read, refused, with_database
+from tests.dispatching import dispatching
 from tests.journeys import World, graph, send, to
 from tests.operating import fail
 
@@ -101,6 +111,117 @@ def test_a_job_is_promoted() -> None:
     with_database(later)
     assert outreach("jobs", "promote", job_id("send", action, 0)) == ""
     assert "due already" in refused("jobs", "promote", job_id("send", action, 0))
+
+
+def enqueued(valkey_url: str) -> tuple[str, str]:
+    """A tenant's name, and a job of its in line that told something of itself."""
+
+    async def work(database: Database) -> tuple[str, str]:
+        world = await World.create(database, HELLO)
+        async with dispatching(database, valkey_url) as dispatch:
+            await dispatch.open()
+            await world.enrol()
+            await dispatch.send_round()
+            (claimed,) = await dispatch.claim(1)
+            lines = [LogLine(1_800_000_000_000, "one"), LogLine(1_800_000_060_000, "two \x1b[2J")]
+            await dispatch.sends.report(0, [Report(claimed, b"0.5", lines)])
+            await dispatch.sends.settle(0, [Settlement(claimed, Verdict.RELEASED)])
+        return str(world.tenant_id), claimed.id
+
+    return with_database(work)
+
+
+def test_what_a_worker_said_of_a_job_is_shown_and_how_far_it_is(valkey_url: str) -> None:
+    _, job = enqueued(valkey_url)
+    assert read("jobs", "logs", job) == [
+        {"at": "2027-01-15T08:00:00+00:00", "text": "one"},
+        {"at": "2027-01-15T08:01:00+00:00", "text": "two \x1b[2J"},
+    ]
+    assert "\x1b" not in outreach("jobs", "logs", job)
+    parts = [line.partition("  ") for line in outreach("jobs", "show", job).splitlines()]
+    shown = {name: rest.strip() for name, _, rest in parts}
+    assert (shown["progress"], shown["log"]) == ("0.5", "2 lines")
+    assert not {"progress", "log"} & json.loads(shown["in_redis"]).keys()
+    assert read("jobs", "show", job)["in_redis"]["progress"] == 0.5
+
+
+def test_of_a_job_that_is_not_in_redis_there_is_no_log() -> None:
+    _, (action,) = sends("")
+    told = result("jobs", "logs", job_id("send", action, 0), "--json")
+    assert (told.exit_code, told.stdout) == (3, "[]\n")
+    assert "Redis does not have it" in told.stderr
+    assert "There is no row" in refused("jobs", "logs", job_id("send", uuid4(), 0))
+
+
+def test_a_job_in_line_is_given_another_priority(valkey_url: str) -> None:
+    tenant, job = enqueued(valkey_url)
+    assert outreach("jobs", "priority", job, "0") == ""
+    assert read("jobs", "show", job)["in_redis"]["priority"] == 0
+    misused("jobs", "priority", job, "4")
+    assert audited() == [("ana", "jobs.reprioritise", job, tenant, 1, {"priority": 0})]
+
+
+def test_sends_are_given_another_time_each_by_its_new_id() -> None:
+    tenant, ids = sends("", "invalid")
+    waits, failed = (job_id("send", each, 0) for each in ids)
+    told = result("jobs", "reschedule", failed, waits, "--at", "2126-01-31T03:00:00+01:00")
+    assert (told.exit_code, told.stdout) == (1, f"{job_id('send', ids[0], statuses()[0][1])}\n")
+    assert f"{failed}: It cannot be rescheduled" in told.stderr
+    misused("jobs", "reschedule", waits, "--at", "tomorrow")
+    misused("jobs", "reschedule", waits)
+    assert "with its zone" in refused("jobs", "reschedule", told.stdout.strip(), "--at", "2126-01-31T03:00")
+    assert audited() == [("ana", "jobs.reschedule", waits, tenant, 1, {"at": "2126-01-31T02:00:00+00:00"})]
+
+
+def test_what_waits_is_drained_once_somebody_says_yes_to_how_much_it_is() -> None:
+    tenant, _ = sends("", "invalid", "")
+    sends("")
+    drain = ("drain", "--queue", "outreach:send", "--tenant", tenant)
+    asked = result(*drain, typed="n\n")
+    assert asked.exit_code == 1
+    assert f"End 2 jobs of outreach:send of {tenant}?" in asked.stderr
+    assert result(*drain).exit_code == 1, "nobody can be asked"
+    assert audited() == []
+    assert outreach(*drain, "--yes") == "2 jobs were ended."
+    again = result(*drain)
+    assert (again.exit_code, again.stdout, again.stderr) == (3, "0 jobs were ended.\n", "")
+    assert sorted(statuses()) == [("cancelled", 0), ("cancelled", 0), ("failed", 0), ("pending", 0)]
+    assert outreach("drain", "--queue", "outreach:send", "--yes") == "1 jobs were ended."
+    assert "There is no queue 'x'" in refused("drain", "--queue", "x")
+    assert "no tenant named 'nobody'" in refused(*drain[:-1], "nobody")
+    misused("drain")
+    assert [row[1:5] for row in audited()] == [
+        ("queues.drain", f"{tenant} in outreach:send", tenant, 2),
+        ("queues.drain", "outreach:send", None, 1),
+    ]
+
+
+def test_what_is_too_much_to_be_counted_is_said_to_be_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(draining, "PAGE", 1)
+    monkeypatch.setattr(draining, "_LOOKS", 2)
+    sends("", "", "")
+    assert "End 2 or more jobs of outreach:send?" in result("drain", "--queue", "outreach:send").stderr
+    assert outreach("drain", "--queue", "outreach:send", "--yes") == "3 jobs were ended."
+
+
+@pytest.mark.parametrize("looked_at", [True, False])
+def test_long_work_shows_how_far_it_is_on_a_terminal_and_to_no_pipe(
+    environment: pytest.MonkeyPatch, looked_at: bool
+) -> None:
+    environment.setenv("TERM", "xterm")
+    sends("", "")
+    mine, its = pty.openpty() if looked_at else os.pipe()
+    command = [sys.executable, "-m", "services.cli", "drain", "--queue", "outreach:send", "--yes"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=its, text=True, timeout=60, check=True)
+    os.close(its)
+    shown = b""
+    with suppress(OSError):  # how a terminal says that nobody writes any more
+        while more := os.read(mine, 1000):
+            shown += more
+    os.close(mine)
+    assert done.stdout == "2 jobs were ended.\n"
+    assert (b"Draining" in shown) is looked_at, shown
+    assert looked_at or shown == b""
 
 
 def test_deliveries_are_replayed_by_id_and_in_bulk() -> None:
