@@ -90,7 +90,8 @@ class ByHand:
         self._reports.ended(held)
         seconds = time.monotonic() - sent
         if settlement is None:
-            return Done(job.id, job.attempt, Settled.LEASE_LOST.value, "", seconds)
+            # Lost, or stopped where it cannot be given back: its lease lapses.
+            return Done(job.id, job.attempt, (held.stopped or Stop.LEASE_LOST).value, "", seconds)
         await self._reports.write_ended(partition)
         words, _ = await self._queue.settle(partition, [settlement])
         self._books.settled([settlement], words)

@@ -130,15 +130,24 @@ async def test_by_hand_the_lease_is_renewed_and_a_cancelled_job_is_stopped(valke
         assert await working == [("job", 1, "cancelled", "cancelled")]
 
 
-@pytest.mark.parametrize("times", [1, 2])
-async def test_enough_lets_the_job_in_work_end_and_said_again_gives_it_back(
-    valkey_url: str, times: int
+@pytest.mark.parametrize(
+    ("times", "commits", "outcome", "state"),
+    [
+        (1, False, "completed", JobState.COMPLETED),
+        (2, False, "released", JobState.WAITING),
+        (2, True, "shutdown", JobState.ACTIVE),
+    ],
+)
+async def test_enough_lets_the_job_in_work_end_and_said_again_gives_it_back_or_leaves_it_to_its_lease(
+    valkey_url: str, times: int, commits: bool, outcome: str, state: JobState
 ) -> None:
     async with sending(valkey_url) as broker:
         begun, may_end = asyncio.Event(), asyncio.Event()
 
         @broker.task("tests:work", timeout=20.0)
         async def work() -> None:
+            if commits:
+                current_job().commit()
             begun.set()
             await may_end.wait()
 
@@ -159,9 +168,8 @@ async def test_enough_lets_the_job_in_work_end_and_said_again_gives_it_back(
         if times == 1:
             may_end.set()
         assert await working == 1
-        ended = {1: ("completed", JobState.COMPLETED), 2: ("released", JobState.WAITING)}[times]
-        assert [(done.id, done.outcome) for done in told] == [("job-0", ended[0])]
-        assert await states(broker, "job-0", "job-1") == {"job-0": ended[1], "job-1": JobState.WAITING}
+        assert [(done.id, done.outcome) for done in told] == [("job-0", outcome)]
+        assert await states(broker, "job-0", "job-1") == {"job-0": state, "job-1": JobState.WAITING}
 
 
 async def test_a_job_that_somebody_else_took_meanwhile_is_not_ended_by_hand(valkey_url: str) -> None:
