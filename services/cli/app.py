@@ -41,6 +41,8 @@ app.command("queues")(incidents.queues)
 app.command("pause")(incidents.pause)
 app.command("resume")(incidents.resume)
 app.command("drain")(incidents.drain)
+app.command("clean")(incidents.clean)
+app.command("obliterate")(incidents.obliterate)
 app.command("restore-guard")(incidents.restore_guard)
 app.command("audit")(incidents.show_audit)
 

@@ -1,5 +1,6 @@
 """What an operator needs first in an incident: how the queues stand, to stop and go on, and who did what."""
 
+from datetime import timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -8,7 +9,9 @@ import typer
 from services.cli.depths import depths
 from services.cli.progress import progress
 from services.cli.shell import JsonOption, YesOption, at_desk, counted, in_database, moment, run, show, sure
+from shared.jobs import JobState
 from shared.operate import Desk
+from shared.operate.draining import Ended
 from shared.store import audit, tenants
 from shared.store.database import AsyncConnection
 from shared.store.pages import Page
@@ -66,6 +69,44 @@ def drain(
             return await desk.drain(queue, tenant, told)
 
     counted(run(at_desk(work)), "jobs were ended.")
+
+
+def clean(
+    queue: Annotated[str, typer.Option("--queue", help="Of this queue.")],
+    hours: Annotated[float, typer.Option(min=0, help="What ended so long ago.")],
+    completed: Annotated[
+        bool, typer.Option("--completed", help="Jobs that completed, not those that failed.")
+    ] = False,
+    yes: YesOption = False,
+) -> None:
+    """Forget jobs in Redis that ended long ago; their rows stay."""
+    state: Ended = JobState.COMPLETED if completed else JobState.FAILED
+    sure(f"Forget the {state} jobs of {queue} that ended {hours:g} hours ago or earlier?", yes)
+
+    async def work(desk: Desk) -> int:
+        with progress("Cleaning") as told:
+            return await desk.clean(queue, state, timedelta(hours=hours), told)
+
+    counted(run(at_desk(work)), "jobs were forgotten.")
+
+
+def obliterate(
+    queue: Annotated[str, typer.Option("--queue", help="Of this queue, which is paused.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Also jobs that workers hold: they lose them.")
+    ] = False,
+    yes: YesOption = False,
+) -> None:
+    """Drain a paused queue, and take every job of it out of Redis, ended ones too."""
+    jobs = run(at_desk(lambda desk: desk.jobs_in(queue)))
+    sure(f"End all that waits in {queue}, and take its {jobs:,} jobs out of Redis?", yes)
+
+    async def work(desk: Desk) -> None:
+        with progress("Obliterating") as told:
+            await desk.obliterate(queue, jobs, force=force, progress=told)
+
+    run(at_desk(work))
+    counted(jobs, "jobs are gone.")
 
 
 def show_audit(

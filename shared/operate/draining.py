@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from shared.operate.jobs import REMOVED, Jobs
 from shared.operate.retrying import PAGE, Progress
 from shared.operate.standing import known_queue, target
 from shared.queue.clearing import Obliterated
+from shared.queue.types import Counts
 from shared.store import audit, delivery_rows, draining, pauses, restoring, tenants
 from shared.store.database import AsyncConnection, Row
 from shared.store.delivery_rows import Place
@@ -122,17 +123,23 @@ class Draining(Jobs):
                 raise Conflict(_UNTIL_THEN[word])
         return total
 
+    async def jobs_in(self, queue: str) -> int:
+        """How many jobs Redis has of a queue, ended ones too. Raises UnknownQueue."""
+        known_queue(queue)
+        return sum(astuple(await self._there(queue)))
+
+    async def _there(self, queue: str) -> Counts:
+        engine = self._queues[queue]
+        return Counts.total([await engine.counts(partition) for partition in range(engine.partitions)])
+
     async def _may_obliterate(self, queue: str, jobs: int, force: bool) -> None:
         standing = await self._database.run(pauses.current)
         if not any(pause.holds(queue) for pause in standing):
             raise Conflict(f"It is not paused: `outreach pause --queue {queue}` first.")
-        engine = self._queues[queue]
-        counts = [await engine.counts(partition) for partition in range(engine.partitions)]
-        active = sum(each.active for each in counts)
-        there = sum(each.delayed + each.waiting + each.completed + each.failed for each in counts) + active
-        if there != jobs:
-            raise Conflict(f"There are {there} jobs in it, not {jobs}: look again.")
-        if active and not force:
+        there = await self._there(queue)
+        if sum(astuple(there)) != jobs:
+            raise Conflict(f"There are {sum(astuple(there))} jobs in it, not {jobs}: look again.")
+        if there.active and not force:
             raise Conflict(_UNTIL_THEN[Obliterated.ACTIVE])
 
     async def _drain(

@@ -196,6 +196,51 @@ def test_what_waits_is_drained_once_somebody_says_yes_to_how_much_it_is() -> Non
     ]
 
 
+def test_what_ended_is_forgotten_and_a_paused_queue_obliterated_once_somebody_says_yes(
+    valkey_url: str,
+) -> None:
+    async def work(database: Database) -> None:
+        world = await World.create(database, HELLO, contacts=4)
+        async with dispatching(database, valkey_url) as dispatch:
+            await dispatch.open()
+            await world.enrol()
+            await dispatch.send_round()
+            one, two = await dispatch.claim(2)
+            ends = [Settlement(one, Verdict.FAILED), Settlement(two, Verdict.COMPLETED)]
+            await dispatch.sends.settle(0, ends)
+
+    async def paused(database: Database) -> None:
+        async with dispatching(database, valkey_url) as dispatch:
+            await dispatch.configuration.refresh()
+
+    def depths() -> list[int]:
+        (row,) = (row for row in read("queues") if row["queue"] == "outreach:send")
+        return [row["waiting"], row["completed"], row["failed"]]
+
+    with_database(work)
+    queue = ("--queue", "outreach:send")
+    clean, obliterate = ("clean", *queue, "--hours", "0"), ("obliterate", *queue)
+    assert result(*clean).exit_code == result(*obliterate).exit_code == 1, "nobody can be asked"
+    assert result("clean", *queue, "--hours", "1", "--yes").exit_code == 3
+    assert depths() == [2, 1, 1]
+    assert outreach(*clean, "--yes") == "1 jobs were forgotten."
+    assert depths() == [2, 1, 0]
+    assert outreach(*clean, "--completed", "--yes") == "1 jobs were forgotten."
+    assert "It is not paused" in refused(*obliterate, "--yes")
+    outreach("pause", *queue)
+    with_database(paused)
+    asked = result(*obliterate, typed="n\n")
+    assert "End all that waits in outreach:send, and take its 2 jobs out of Redis?" in asked.stderr
+    assert depths() == [2, 0, 0]
+    assert outreach(*obliterate, "--yes") == "2 jobs are gone."
+    assert depths() == [0, 0, 0]
+    assert result(*obliterate, "--yes").exit_code == 3
+    assert "There is no queue 'x'" in refused("obliterate", "--queue", "x", "--yes")
+    done = [(row[1], row[4]) for row in audited() if row[1] != "pause"]
+    assert done[:3] == [("queues.clean", n) for n in (0, 1, 1)]
+    assert [name for name, _ in done[3:]] == ["queues.obliterate"] * 2
+
+
 def test_what_is_too_much_to_be_counted_is_said_to_be_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(draining, "PAGE", 1)
     monkeypatch.setattr(draining, "_LOOKS", 2)
