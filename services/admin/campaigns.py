@@ -21,13 +21,12 @@ Reading = NamedDependency[Journeys]
 Desks = NamedDependency[Acting]
 Tenant = FromPath[UUID]
 Chosen = Annotated[int | None, QueryParameter(name="version", ge=1, le=2**31 - 1)]
-Name = Annotated[str, QueryParameter(pattern=r"^[^\x00]{0,500}$")]
 At = Annotated[int, QueryParameter(name="version", ge=1, le=2**31 - 1)]
 
 
 @get("/campaigns", media_type=MediaType.HTML)
 async def campaigns_page(
-    journeys: Reading, screen: Screening, tenant: Name = "", after: FromQuery[str] = ""
+    journeys: Reading, screen: Screening, tenant: FromQuery[str] = "", after: FromQuery[str] = ""
 ) -> Response[str]:
     """Campaigns, of one tenant or of all."""
     tenant = tenant.strip()

@@ -181,7 +181,7 @@ async def test_campaigns_are_listed_once_of_all_tenants_or_of_one_by_its_name_or
         assert await listed(browser, f"/campaigns?tenant={worlds[1].tenant_id}") == own
         await worlds[1].run("update tenants set name = :name where id = :t", name=name[:400])
         assert await listed(browser, f"/campaigns?tenant={quote(name[:400])}") == own
-        page = (await browser.get(f"/campaigns?tenant={worlds[1].tenant_id}&after=%00x")).text
+        page = (await browser.get(f"/campaigns?tenant={worlds[1].tenant_id}&after=x")).text
         assert page.count("<td><a") == 2 * 2
         assert (await browser.get("/campaigns?tenant=nobody")).status_code == 404
         assert (await browser.get("/campaigns?tenant=%00")).status_code == 400
