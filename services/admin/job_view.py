@@ -11,7 +11,7 @@ from services.admin.overview import QueueNow
 from services.admin.screen import Screen
 from services.admin.words import beside, duration, many, moment, moment_ms
 from shared.errors import JobMoved, NotFound, StoreUnavailable
-from shared.jobs import JobState
+from shared.jobs import SENDS, JobState
 from shared.loop import AWAY
 from shared.operate import Desk
 from shared.queue.checks import PRIORITIES
@@ -64,7 +64,15 @@ class JobView:
         """What can be done to it: the row decides, and while it says that the job is on its way, Redis."""
         if self.status in ("enqueued", "processing") and not self.away:
             return _ACTS_IN_REDIS[self.found.seen.state if self.found is not None else None]
+        if self.status == "pending" and not self._is_put_off:
+            return ("remove",)
         return _ACTS.get(self.status, ())
+
+    @property
+    def _is_put_off(self) -> bool:
+        """Whether it is a send that is due later: a timeout keeps its time."""
+        row = self.row
+        return row is not None and row["queue"] == SENDS.name and row["due_at"] > datetime.now(UTC)
 
     @property
     def priorities(self) -> Sequence[int]:
@@ -89,8 +97,12 @@ class JobView:
 
     def waits_for(self, now: QueueNow) -> list[str]:
         """What holds it back while it waits, in sentences."""
+        if self.row is not None and self.status == "pending":
+            return [*_pauses(now), *_due(self.row)]
+        if self.status == "held":
+            return ["A pause holds it: of its queue, its tenant, its campaign or its enrolment."]
         if self.found is None:
-            return list(_due(self.row)) if self.row is not None and self.status == "pending" else []
+            return []
         if self.found.seen.state is not JobState.WAITING:
             return []
         return [*_queue(now), *(each for usage in self.found.usage for each in _subject(usage, self.found))]
@@ -156,9 +168,13 @@ def _due(row: Mapping[str, Any]) -> Iterator[str]:
         yield f"It is due since {moment(due)}: dispatch takes it up when its lane has room."
 
 
-def _queue(now: QueueNow) -> Iterator[str]:
+def _pauses(now: QueueNow) -> Iterator[str]:
     for of, pause in now.pauses.items():
         yield f"{'Its queue' if of else 'Everything'} is paused since {moment(pause.since)}."
+
+
+def _queue(now: QueueNow) -> Iterator[str]:
+    yield from _pauses(now)
     if now.card is not None and now.card.queue.closed:
         yield "Its queue is closed, until dispatch opens it."
     if now.card is not None and not now.card.queue.workers:

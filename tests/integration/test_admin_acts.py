@@ -364,6 +364,33 @@ async def test_one_job_is_retried_promoted_removed_and_cancelled_by_its_page(
         ]
 
 
+async def test_a_row_that_waits_says_for_what_and_offers_what_its_row_allows(
+    database: Database, database_url: str, valkey_url: str
+) -> None:
+    async with place(database, database_url, valkey_url) as it:
+        await it.world.enrol()
+        (action,) = await it.world.actions()
+        job = job_id("send", action["id"], 0)
+
+        async def told() -> tuple[list[str], list[str]]:
+            page = await it.page(job_path(job))
+            offered = re.findall(r'name="act" value="(\w+)"', page)
+            return offered, [each.partition(" 20")[0] for each in texts(page, r"<li>(.*?)</li>")]
+
+        assert await told() == (["remove"], ["It is due since"])
+        await it.world.set_action(action["id"], due_at=datetime.now(UTC) + timedelta(hours=1))
+        await it.press("/pauses", queue="outreach:send")
+        assert await told() == (["promote", "remove"], ["Its queue is paused since", "It is due at"])
+        await it.world.set_action(action["id"], status="held")
+        assert await told() == (
+            ["remove"],
+            ["A pause holds it: of its queue, its tenant, its campaign or its enrolment."],
+        )
+        for status in ("accepted", "cancelled", "unknown", "submitting", "skipped"):
+            await it.world.set_action(action["id"], status=status)
+            assert await told() == ([], []), status
+
+
 async def test_a_queue_or_everything_is_paused_and_resumed_and_the_pages_say_so_at_once(
     database: Database, database_url: str, valkey_url: str
 ) -> None:
