@@ -29,7 +29,7 @@ async def audit_page(
     cursor: FromQuery[str] = "",
 ) -> Response[str]:
     """What was done, the latest first."""
-    sought = {"actor": _plain(actor), "action": _plain(action)}
+    sought = {"actor": actor.strip(), "action": action.strip()}
     page = Page(LIMIT, parsed(cursor))
     of, rows = await acting.database.run(lambda tx: _entries(tx, page, tenant, sought))
     missing = of.missing and not rows
@@ -54,10 +54,6 @@ async def _entries(
     if of.missing and tenant_id is None:
         return of, []
     return of, await audit.page(tx, page, tenant_id, sought["actor"] or None, sought["action"] or None)
-
-
-def _plain(words: str) -> str:
-    return words.replace("\0", "").strip()
 
 
 def _said(detail: Mapping[str, Any]) -> str:

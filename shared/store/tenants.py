@@ -40,7 +40,6 @@ async def named(connection: AsyncConnection, name: str) -> UUID:
 async def called(connection: AsyncConnection, words: str) -> Row[Any]:
     """The id and the name of the tenant of this name or, where none has it, of this id. Raises NotFound."""
     found: Select[Any] = select(tenants.c.id, tenants.c.name)
-    words = words.replace("\0", "\ufffd")  # Postgres knows no text with the first
     row: Row[Any] | None = (await connection.execute(found.where(tenants.c.name == words))).one_or_none()
     tenant_id = parsed(words) if row is None else None
     if tenant_id is not None:

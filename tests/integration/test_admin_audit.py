@@ -1,18 +1,17 @@
 """The page of the audit: who did what and when, found by tenant, by who did it and by what was done."""
 
-from uuid import UUID
-
 import pytest
 
 from services.admin import trail
 from shared.store import audit, tenants
 from shared.store.audit import Entry, Via
 from shared.store.database import Database
+from shared.store.ids import uuid7
 from tests.admin import VIEWER, serving, settings
 from tests.integration.test_admin_deliveries import following, rows
 from tests.integration.test_admin_overview import SCRIPT
 
-GONE = UUID("0197b3f0-5c1e-7a55-9c3d-0123456789ab")
+GONE = uuid7()
 
 
 async def noted(database: Database) -> None:
@@ -56,8 +55,7 @@ async def test_the_audit_tells_who_did_what_and_when_the_latest_first(
         ("action=pause&actor=", [4, 0]),
         ("action=pause&actor=+ana+", [0]),
         ("actor=an", []),
-        ("actor=%00ana", [3, 2, 0]),
-        ("tenant=0197b3f0-5c1e-7a55-9c3d-ba9876543210", []),
+        (f"tenant={uuid7()}", []),
     ],
 )
 async def test_entries_are_found_by_tenant_actor_and_action(
