@@ -49,8 +49,7 @@ class Configuration:
         self._sent: dict[Place, Sent] = {}
         self._ahead: Mapping[Lane, int] = {}
         self._last = float("-inf")
-        self.rows: InForce | None = None
-        """What the rows said when they were last read; None: they were not read yet."""
+        self._rows: InForce | None = None
 
     def ahead(self) -> Mapping[Lane, int]:
         """How many rows of a lane may be in Redis at once, where limits are overridden."""
@@ -71,8 +70,12 @@ class Configuration:
     async def read(self) -> InForce:
         """What the rows say now."""
         rows = await self._database.run(lambda tx: limit_rows.read(tx, self._ambiguous_limit))
-        self.rows = rows
+        self._rows = rows
         return rows
+
+    async def known(self) -> InForce:
+        """What the rows said when they were last read; they are read if they never were."""
+        return self._rows if self._rows is not None else await self.read()
 
     def wanted(self, place: Place, rows: InForce) -> Configs:
         """What a partition must know."""

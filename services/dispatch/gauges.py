@@ -14,6 +14,7 @@ from shared.metrics import Metrics
 from shared.queue.types import Counts, Measures
 from shared.store import gauging, sweeping
 from shared.store.database import AsyncConnection, Database
+from shared.store.limit_rows import InForce
 
 _LATE = timedelta(minutes=1)
 _KINDS = ("send", "timeout")
@@ -42,8 +43,9 @@ class QueueGauges:
 
     async def step(self) -> None:
         """Measure in Redis. While it is away nothing is shown: what was is no answer to what is."""
+        rows = await self._scaling.rows()
         try:
-            await self._measure()
+            await self._measure(rows)
         except AWAY:
             self._metrics.server_up.labels("redis").set(0)
             for gauge in self._shown:
@@ -51,15 +53,13 @@ class QueueGauges:
             raise
         self._metrics.server_up.labels("redis").set(1)
 
-    async def _measure(self) -> None:
+    async def _measure(self, rows: InForce) -> None:
         for queue in self._scaling.queues:
             measured = [await queue.measure(partition) for partition in range(queue.partitions)]
             self._show(queue.name, measured)
             for partition, measures in enumerate(measured):
                 self._count((queue.name, partition), measures.refusals)
-            standing = await self._scaling.weigh(queue, measured)
-            if standing is not None:
-                self._tell(queue.name, standing)
+            self._tell(queue.name, await self._scaling.weigh(queue, measured, rows))
 
     def _tell(self, queue: str, standing: Standing) -> None:
         self._metrics.runnable.labels(queue).set(standing.load.runnable)

@@ -55,14 +55,8 @@ class Scaling:
         self._seconds: dict[str, float] = {}
         self._standing: dict[str, Standing] = {}
 
-    async def weigh(self, queue: Queue, measured: Sequence[Measures]) -> Standing | None:
-        """How a queue stands whose partitions were just measured; kept for `answer`.
-
-        None until the rows were read once: an operator's pin or pause may be among them.
-        """
-        rows = self._configuration.rows
-        if rows is None:
-            return None
+    async def weigh(self, queue: Queue, measured: Sequence[Measures], rows: InForce) -> Standing:
+        """How a queue stands whose partitions were just measured, under what rows say; kept for `answer`."""
         workers = await queue.workers()
         bounds, pin = self._settings.of(queue.name), rows.pins.get(queue.name)
         load = await self._load(queue, measured, workers, bounds, rows)
@@ -76,6 +70,10 @@ class Scaling:
         )
         self._standing[queue.name] = standing
         return standing
+
+    async def rows(self) -> InForce:
+        """What is in force: limits, pauses, an operator's pins. Never guessed: it is read if it never was."""
+        return await self._configuration.known()
 
     async def answer(self, queue: str) -> dict[str, Any]:
         """What `GET /internal/scaling/{queue}` says. Raises NotMeasured: nobody should act on what was."""

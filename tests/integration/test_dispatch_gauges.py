@@ -28,9 +28,10 @@ from shared.settings import (
     RedisSettings,
     ScalingSettings,
 )
-from shared.store import closures, gauging, pauses
+from shared.store import closures, gauging, limit_rows, pauses
 from shared.store.closures import Closure
 from shared.store.database import Database
+from shared.store.limit_rows import InForce
 from shared.store.pauses import Pause
 from shared.store.tables import scaling_pins
 from tests.brokers import until
@@ -284,16 +285,27 @@ async def test_an_operators_pin_decides_how_many_workers_within_the_bounds(
         assert await pinned(None) == (2, 2, None)
 
 
-async def test_before_the_rows_were_read_no_workers_are_asked_for(
-    database: Database, valkey_url: str
+async def test_no_workers_are_asked_for_before_the_rows_were_read(
+    database: Database, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with dispatching(database, valkey_url) as dispatch:
-        scaling = weighing(dispatch)
-        assert len(await measured(scaling, "desired_workers", "queue_depth")) == 15
-        with pytest.raises(NotMeasured):
-            await scaling.answer(SENDS.name)
-        await dispatch.configuration.refresh()
-        assert len(await measured(scaling, "desired_workers")) == 3
+        scaling = weighing(dispatch, most=9)
+        async with database.begin() as tx:
+            await tx.execute(insert(scaling_pins).values(queue=SENDS.name, workers=7, by="olga"))
+        with monkeypatch.context() as away:
+            away.setattr(limit_rows, "read", unavailable)
+            with pytest.raises(StoreUnavailable):
+                await measured(scaling)
+            with pytest.raises(NotMeasured):
+                await scaling.answer(SENDS.name)
+        assert (await measured(scaling, "desired_workers"))[f"desired_workers {SENDS.name}"] == 7
+        monkeypatch.setattr(limit_rows, "read", unavailable)
+        assert (await measured(scaling, "desired_workers"))[f"desired_workers {SENDS.name}"] == 7
+
+
+async def unavailable(*_: Any) -> InForce:
+    """Postgres is away."""
+    raise StoreUnavailable
 
 
 async def test_no_more_of_the_line_is_looked_at_than_decides_how_many_workers(
@@ -412,6 +424,7 @@ async def test_dispatch_tells_prometheus_and_autoscalers(database_url: str, valk
                     'outreach_server_up{server="postgres"} 1.0',
                     'outreach_queue_depth{queue="webhook:process",state="waiting"} 0.0',
                     'outreach_desired_workers{queue="outreach:send"} 3.0',
+                    'outreach_desired_workers{queue="webhook:process"} 1.0',
                     'outreach_table_partitions_ahead{table="attempts"} 7.0',
                 )
             )
