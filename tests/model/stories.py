@@ -64,6 +64,18 @@ class Stories(Producing, Settling, Operating, Opening):
         self.open_anew(partition)
         self.end(partition, held, [verdict] * 2, None, 0, close=False)
 
+    @rule(draft=drafts, slots=st.integers(1, 3))
+    def process_by_hand(self, draft: Draft, slots: int) -> None:
+        """A queue is paused, and somebody claims jobs of it all the same."""
+        self.enqueue([replace(draft, delay=0)])
+        partition, books = self.at(draft.lane)
+        resumes, books.paused = not books.paused, True
+        self.run(self.queue.pause(partition))
+        self.claim(partition, slots, through_pause=True)
+        if resumes:
+            self.run(self.queue.resume(partition))
+            books.paused = False
+
     @rule(partition=st.integers(0, 2), slots=st.integers(1, 4))
     def stall(self, partition: int, slots: int) -> None:
         """A worker dies with its jobs."""
