@@ -122,7 +122,7 @@ async def test_failed_sends_are_listed_by_their_rows_with_whose_they_are_and_sea
         assert SCRIPT not in page and "From the rows: 2 failed sends of these." in page
         assert texts(page, r'<a href="/tenants/[^"]+">(.*?)</a>') == [SCRIPT] * 2
         for query, why in {
-            "&tenant=none": "There is no tenant 'none'.",
+            "&tenant=none": "There is no tenant named 'none'.",
             "&sender=none": "There is no sender 'none'.",
             "&campaign=none": "A campaign is named by its id here: its page shows it.",
             f"&tenant={'x' * 513}": "There is nobody with such a name.",
