@@ -88,6 +88,7 @@ async def test_jobs_are_searched_ticked_and_acted_on_by_keyboard_alone(
         await page.keyboard.press("Enter")
         await said(visit, "2 jobs retried.")
         await page.get_by_role("button", name="Retry all that match").press("Enter")
+        await expect(page.get_by_role("heading", name="Retry 2 failed sends?")).to_be_visible()
         await page.keyboard.press("Enter")
         await said(visit, "2 sends wait again.")
 
@@ -148,6 +149,7 @@ async def test_queues_are_stopped_and_started_and_all_of_it_fits_on_a_phone_in_t
         assert await visit.fits()
         await page.goto("/")
         await page.get_by_role("button", name="Pause everything").click()
+        await expect(page.get_by_role("heading", name="Pause everything?")).to_be_visible()
         await page.get_by_role("button", name="Pause everything").click()
         await said(visit, "Everything is paused.")
         waiting = job_id("send", (await world.actions())[20]["id"], 0)
