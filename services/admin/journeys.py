@@ -17,6 +17,7 @@ from shared.store import campaign_views, flows, graphs, tenants, timelines
 from shared.store.database import AsyncConnection, Database
 from shared.store.flows import Flow
 from shared.store.graphs import Version
+from shared.store.ids import parsed
 from shared.store.pages import Page
 from shared.store.visits import Key
 
@@ -116,7 +117,7 @@ class Journeys:
             row = await campaign_views.get(tx, version.tenant_id, version.campaign_id)
             if node_id not in (await _graph(tx, version)).nodes:
                 raise NotFound("There is no such node.")
-            page = Page(MOST + 1, _id(cursor))
+            page = Page(MOST + 1, parsed(cursor))
             return row, await campaign_views.at_node(tx, version, node_id, page)
 
         row, found = await self._database.run(work)
@@ -144,7 +145,7 @@ class Journeys:
 
         async def work(tx: AsyncConnection) -> tuple[UUID, Sequence[Any]]:
             tenant_id = await _tenant(tx, tenant)
-            return tenant_id, await timelines.find(tx, tenant_id, _id(wanted), wanted, email, phone)
+            return tenant_id, await timelines.find(tx, tenant_id, parsed(wanted), wanted, email, phone)
 
         return await self._database.run(work)
 
@@ -165,10 +166,6 @@ def _waits_for(row: Any, now: datetime) -> str:
     return sentences.action(row, now) if row.kind is not None else "Waits for an answer."
 
 
-def _id(text: str) -> UUID | None:
-    return UUID(text) if re.fullmatch(_UUID, text) else None
-
-
 def _key(cursor: str) -> Key | None:
-    parsed = _KEY.fullmatch(cursor)
-    return (UUID(parsed[1]), UUID(parsed[2])) if parsed is not None else None
+    found = _KEY.fullmatch(cursor)
+    return (UUID(found[1]), UUID(found[2])) if found is not None else None

@@ -14,7 +14,7 @@ _MOST_REASON = 500
 async def pause(browsing: Browser, acting: Act, watches: Look, screen: Screening) -> Response[str]:
     """Pause a queue, or everything, with a reason."""
     queue, reason = _queue(browsing, screen), screen.form.get("reason", "").strip()
-    if len(reason) > _MOST_REASON or "\0" in reason:
+    if len(reason) > _MOST_REASON:
         raise OutOfRange(f"A reason has at most {_MOST_REASON} characters.")
     if queue is None and not screen.is_sure:
         return screen.ask(

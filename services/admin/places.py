@@ -27,12 +27,8 @@ def read(text: str, *kinds: type[Part]) -> list[Part] | None:
     parts = text.split("~")
     if len(parts) != len(kinds):
         return None
-    found = [_id(part) if kind is UUID else _time(part) for part, kind in zip(parts, kinds, strict=True)]
+    found = [parsed(part) if kind is UUID else _time(part) for part, kind in zip(parts, kinds, strict=True)]
     return [part for part in found if part is not None] if None not in found else None
-
-
-def _id(part: str) -> UUID | None:
-    return parsed(part)
 
 
 def _time(part: str) -> datetime | None:

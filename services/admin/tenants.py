@@ -20,6 +20,7 @@ from shared.limits.config import DEFAULTS, MAX_LIMIT, in_force
 from shared.operate.standing import KINDS, MAX_WEIGHT
 from shared.store import senders, tenant_rows
 from shared.store.database import AsyncConnection
+from shared.store.ids import parsed
 from shared.store.pages import Page
 from shared.store.tenant_rows import Only
 
@@ -45,7 +46,7 @@ async def tenants_page(
     after: FromQuery[str] = "",
 ) -> Response[str]:
     """Tenants by name."""
-    page = Page(LIMIT + 1, _place(after))
+    page = Page(LIMIT + 1, parsed(after))
     found = await acting.database.run(
         partial(tenant_rows.page, page=page, search=name.strip() or None, only=only, counted=_COUNTED)
     )
@@ -160,7 +161,7 @@ async def reopen(tenant_id: Id, acting: Actors, screen: Screening) -> Response[s
 
 
 async def _seen(tenant_id: UUID, acting: Acting, after: str) -> dict[str, Any]:
-    place = _place(after)
+    place = parsed(after)
     rows = await read(acting.database, tenant_id, place)
     motion = await look(acting.queues, rows)
     return {
@@ -178,17 +179,9 @@ async def _name(tenant_id: UUID, acting: Acting) -> str:
     return name
 
 
-def _place(text: str) -> UUID | None:
-    """An id that a link or a form has; None for what is none."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
-
-
 def _sender(screen: Screen) -> UUID:
     """The sender that the form is about. Raises NotFound."""
-    sender = _place(screen.form.get("sender", ""))
+    sender = parsed(screen.form.get("sender", ""))
     if sender is None:
         raise NotFound("There is no such sender.")
     return sender

@@ -8,6 +8,7 @@ from sqlalchemy import Row, text
 
 from shared.errors import NotFound
 from shared.store.database import AsyncConnection
+from shared.store.ids import parsed
 
 _LONGEST_NAME = 500
 """Characters that are read of a name: only its beginning is shown."""
@@ -69,14 +70,7 @@ async def senders(
     asked: dict[str, Any] = {"tenant_id": tenant_id, "most": most}
     if named is None:
         return (await tx.execute(_OF_TENANT, asked)).all()
-    rows = (await tx.execute(_NAMED, {**asked, "id": _id(named), "named": named})).all()
+    rows = (await tx.execute(_NAMED, {**asked, "id": parsed(named), "named": named})).all()
     if not rows:
         raise NotFound(f"There is no sender {named!r}.")
     return rows
-
-
-def _id(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

@@ -39,8 +39,7 @@ async def walk(world: World, dispatch: Replica) -> dict[str, Callable[[Desk], Aw
     """How each is done, on rows that let it."""
     name = str(world.tenant_id)
     first, second, third, fourth, fifth, sixth, last = await world.actions(kind="send")
-    await world.set_action(first["id"], status="held")  # so that it is not taken up
-    for waits in (third, sixth):
+    for waits in (first, third, sixth):
         await world.set_action(waits["id"], due_at=LATER)
     await dispatch.send_round()
     await fail(world, first)
@@ -50,6 +49,7 @@ async def walk(world: World, dispatch: Replica) -> dict[str, Callable[[Desk], Aw
     closed = Closure(world.tenant_id, "email", world.senders["email"], "unauthorized", None)
     await world.database.run(lambda tx: closures.close(tx, [closed]))
     await world.database.run(lambda tx: pauses.add(tx, Pause(TIMEOUTS.name, None), ""))
+    await dispatch.configuration.refresh()
     return {
         "create_tenant": lambda at: at.create_tenant("new"),
         "create_key": lambda at: at.create_key(name, "another"),
