@@ -1,7 +1,7 @@
 """The HTTP application: the pages behind their guard."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import structlog
@@ -85,16 +85,8 @@ def application(rules: Rules, parts: Parts) -> ASGIApp:
     """Everything that answers on the pages' port."""
     files = assets()
     pages = Pages(files)
-    given = {
-        "door": parts.door,
-        "watches": parts.watches,
-        "browsing": parts.browsing,
-        "acting": parts.acting,
-        "journeys": parts.journeys,
-        "settings": parts.settings,
-        "pages": pages,
-        "files": files,
-    }
+    given = {each.name: getattr(parts, each.name) for each in fields(parts)}
+    given |= {"pages": pages, "files": files}
 
     def screen(request: Asked) -> Screen:
         return Screen(request, pages, parts.door.cookies)
