@@ -1,6 +1,6 @@
 """A desk for tests: an operator's, on a world's rows and a dispatcher's queues; and how sends end."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +18,19 @@ def desk(world: World, dispatch: Replica) -> Desk:
     """Where ana acts by a page."""
     queues = {queue.name: queue for queue in dispatch.queues}
     return Desk(world.database, queues, world.transitions, "ana", Via.PAGE)
+
+
+def meanwhile(at: Desk, act: Callable[[], Awaitable[object]]) -> None:
+    """Once the desk has read the next job's row, somebody else acts before it does."""
+    find = at._find
+
+    async def slow(*asked: Any) -> Any:
+        found = await find(*asked)
+        at._find = find  # type: ignore[method-assign]  # once
+        await act()
+        return found
+
+    at._find = slow  # type: ignore[method-assign]  # as slow as a busy database
 
 
 async def fail(world: World, action: Mapping[str, Any], reason: str = "invalid") -> None:

@@ -46,6 +46,11 @@ class Finding(Base):
             raise JobMoved(job_id(kind, row_id, row.g))
         return kind, row
 
+    async def _again(self, tx: AsyncConnection, kind: str, row: Row[Any]) -> Row[Any]:
+        """The row as it is now, where it was not as it was read. Raises NotFound, and JobMoved."""
+        _, now = await self._find(tx, job_id(kind, row.id, row.g))
+        return now
+
     async def _state(self, kind: str, row: Row[Any]) -> JobState | None:
         """Where the row's job is in Redis."""
         queue = self._queues[QUEUE_OF[kind]]

@@ -19,6 +19,7 @@ REMOVED = "removed"
 """The reason of what an operator took out."""
 
 _IN_LINE = (JobState.WAITING, JobState.DELAYED, JobState.ACTIVE)
+_OPEN = ("pending", "enqueued", "held")
 
 
 class Jobs(Finding):
@@ -45,6 +46,9 @@ class Jobs(Finding):
             claim = Claim(row.tenant_id, row.id, row.g)
             done = await (due.put_back(tx, [claim]) if row.status == "enqueued" else retry_sends(tx, [row]))
             if not done:
+                now = await self._again(tx, kind, row)
+                if now.status != "failed":
+                    raise cannot("retried", now)
                 raise Conflict("It cannot be retried: its contact moved on, or its campaign was cancelled.")
             await self._note(tx, "jobs.retry", old, row.tenant_id)
 
@@ -64,6 +68,9 @@ class Jobs(Finding):
 
         async def work(tx: AsyncConnection) -> None:
             if not await operating.hasten(tx, [Claim(row.tenant_id, row.id, row.g)]):
+                now = await self._again(tx, kind, row)
+                if now.status != "pending":
+                    raise cannot("promoted", now)
                 raise Conflict("It is due already: it waits for its turn.")
             await self._note(tx, "jobs.promote", job_id(kind, row.id, row.g), row.tenant_id)
 
@@ -77,7 +84,8 @@ class Jobs(Finding):
         wanted = job_id(kind, row.id, row.g)
         await self._database.run(lambda tx: self._note(tx, "jobs.promote", wanted, row.tenant_id))
         queue = self._queues[QUEUE_OF[kind]]
-        await queue.promote(queue.partition_of(str(row.tenant_id)), [wanted])
+        if not await queue.promote(queue.partition_of(str(row.tenant_id)), [wanted]):
+            raise Conflict("It is not delayed any more: just now it moved on.")
 
     async def _end_action(self, kind: str, row: Row[Any], action: str) -> None:
         """End an action that is not with a provider. A send's visit takes its failed edge.
@@ -87,9 +95,12 @@ class Jobs(Finding):
         done = job_id(kind, row.id, row.g)
 
         async def work(tx: AsyncConnection) -> None:
-            if row.status not in ("pending", "enqueued", "held"):
+            if row.status not in _OPEN:
                 raise cannot("cancelled", row)
             if not await self._end_actions(tx, kind, [row]):
+                now = await self._again(tx, kind, row)
+                if now.status not in _OPEN:
+                    raise cannot("cancelled", now)
                 raise Conflict("It cannot be cancelled: it moved on just now.")
             await self._note(tx, action, done, row.tenant_id)
 

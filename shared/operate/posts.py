@@ -75,6 +75,8 @@ class Posts(Finding):
             return looked, armed
 
         looked, armed = await self._database.run(work)
+        old = [(row.tenant_id, job_id("webhook", row.id, row.g - 1)) for row in armed]
+        await self._forget(self._queues[WEBHOOKS.name], old)
         await self._announce(armed)
         return looked, len(armed)
 
@@ -82,7 +84,7 @@ class Posts(Finding):
         async def work(tx: AsyncConnection) -> list[Row[Any]]:
             armed = await delivery_rows.replay(tx, [_place(row)], states)
             if not armed:
-                raise cannot("replayed", row)
+                raise cannot("replayed", await self._again(tx, "webhook", row))
             await self._note(tx, action, str(row.id), row.tenant_id)
             return armed
 
@@ -97,7 +99,7 @@ class Posts(Finding):
         async def work(tx: AsyncConnection) -> None:
             open_states = ("received", "processing", "parked")
             if not await delivery_rows.fail(tx, [_place(row)], open_states, reason):
-                raise cannot("cancelled", row)
+                raise cannot("cancelled", await self._again(tx, "webhook", row))
             await self._note(tx, action, job_id("webhook", row.id, row.g), row.tenant_id)
 
         await self._database.run(work)

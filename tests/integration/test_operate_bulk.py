@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from shared.errors import Conflict, NotFound, OutOfRange
-from shared.jobs import JobState, job_id
+from shared.jobs import JobState, WebhookJob, job_id
 from shared.operate import posts, retrying
 from shared.operate.retrying import Retried
-from shared.queue.types import Settlement, Verdict
+from shared.queue.types import Counts, NewJob, Settlement, Verdict
 from shared.redis.embedded import EmbeddedValkey
 from shared.store.database import Database
 from shared.store.deliveries_work import DeliveryClaim
@@ -17,7 +17,7 @@ from shared.store.ids import uuid7
 from shared.store.operating import Which
 from tests.dispatching import Replica, dispatching
 from tests.journeys import World, graph, mail_event, send, to
-from tests.operating import desk, entries, fail, whole
+from tests.operating import desk, entries, fail, meanwhile, whole
 
 HELLO = graph(hello=send(to("done")))
 
@@ -249,6 +249,38 @@ async def test_a_webhook_job_is_retried_promoted_and_removed_by_its_row(
     ]
     done = [action for action, *_ in await entries(database)]
     assert done == ["jobs.remove", "jobs.retry", "jobs.promote", "jobs.cancel"]
+
+
+@pytest.mark.parametrize("act", ["retry", "cancel"])
+async def test_a_delivery_that_moved_on_meanwhile_is_said_to_be_where_it_is(
+    database: Database, valkey_url: str, act: str
+) -> None:
+    world = await World.create(database, HELLO)
+    claim = await world.post()
+    states = ("failed", "processing") if act == "retry" else ("received", "processed")
+    words = "It is being processed" if act == "retry" else "It ended as processed"
+    await world.run("update deliveries set state = :state", state=states[0])
+    async with dispatching(database, valkey_url) as dispatch:
+        at = desk(world, dispatch)
+        meanwhile(at, lambda: world.run("update deliveries set state = :state", state=states[1]))
+        with pytest.raises(Conflict, match=words):
+            await getattr(at, act)(job_id("webhook", claim.id, 0))
+    assert await entries(database) == []
+
+
+async def test_deliveries_replayed_in_bulk_leave_no_old_job(database: Database, valkey_url: str) -> None:
+    world = await World.create(database, HELLO)
+    claim = await world.post()
+    envelope = WebhookJob(tenant_id=world.tenant_id, webhook_delivery_id=claim.id, provider="sendgrid")
+    async with dispatching(database, valkey_url) as dispatch:
+        await dispatch.open()
+        job = NewJob(job_id("webhook", claim.id, 0), envelope.lane, envelope.wire())
+        await dispatch.webhooks.enqueue([job])
+        (held,) = await dispatch.claim(queue=dispatch.webhooks)
+        await dispatch.webhooks.settle(0, [Settlement(held, Verdict.FAILED)])
+        await world.run("update deliveries set state = 'failed'")
+        assert await desk(world, dispatch).replay_all("failed", None) == 1
+        assert await dispatch.webhooks.counts(0) == Counts(waiting=1)
 
 
 async def test_with_redis_away_a_delivery_is_replayed_by_its_row(

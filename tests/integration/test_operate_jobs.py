@@ -1,14 +1,14 @@
 """What an operator does to one job: its row decides, and what is refused changes nothing."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
 from shared.campaigns import enrollments
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict, JobMoved, NotFound
 from shared.jobs import JobState, job_id
-from shared.queue.types import Settlement, Verdict
+from shared.queue.types import Seen, Settlement, Verdict
 from shared.redis.embedded import EmbeddedValkey
 from shared.store import sends
 from shared.store.database import Database
@@ -16,7 +16,7 @@ from shared.store.ids import uuid7
 from shared.store.sends import Submission
 from tests.dispatching import Replica, dispatching
 from tests.journeys import World, graph, send, to, wait
-from tests.operating import desk, entries, fail, whole
+from tests.operating import desk, entries, fail, meanwhile, whole
 
 HELLO = graph(hello=send(to("done")))
 LATER = datetime.now(UTC) + timedelta(hours=1)
@@ -304,22 +304,75 @@ async def test_who_waits_for_a_timeout_that_is_taken_out_leaves_the_campaign(
 
 
 async def test_a_timeout_whose_contact_moved_on_meanwhile_ends_nothing(
-    database: Database, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+    database: Database, valkey_url: str
 ) -> None:
     world = await World.create(database, graph(pause=wait(3600, "hello"), hello=send(to("done"))))
     await world.enrol()
     (action,) = await world.actions()
     async with dispatching(database, valkey_url) as dispatch:
         at = desk(world, dispatch)
-        find = at._find
-
-        async def slow(*args: Any) -> Any:
-            found = await find(*args)
-            await world.advance(world.move(action["visit_id"], "elapsed", action_id=action["id"]))
-            return found
-
-        monkeypatch.setattr(at, "_find", slow)
+        meanwhile(
+            at,
+            lambda: world.advance(world.move(action["visit_id"], "elapsed", action_id=action["id"])),
+        )
         with pytest.raises(Conflict, match="moved on just now"):
             await at.cancel(job_id("timeout", action["id"], 0))
     assert await world.path() == [("pause", "else"), ("hello", None)]
     assert await entries(database) == []
+
+
+async def test_of_two_operators_who_retry_one_send_the_second_is_told_what_it_is_now(
+    database: Database, valkey_url: str
+) -> None:
+    world = await World.create(database, HELLO)
+    async with dispatching(database, valkey_url) as dispatch:
+        old = await enqueued(world, dispatch)
+        await fail(world, (await world.actions())[0])
+        first, second = desk(world, dispatch), desk(world, dispatch)
+        meanwhile(second, lambda: first.retry(old))
+        with pytest.raises(JobMoved) as told:
+            await second.retry(old)
+        assert told.value.job == old.removesuffix("0") + "1"
+    assert await states(world) == [("pending", 1, None)]
+    assert await entries(database) == [("jobs.retry", old, str(world.tenant_id), 1)]
+
+
+@pytest.mark.parametrize("act", ["cancel", "retry", "promote"])
+async def test_a_send_that_its_provider_has_by_now_is_said_to_be_there(
+    database: Database, valkey_url: str, act: str
+) -> None:
+    world = await World.create(database, HELLO)
+    await world.enrol(world.contacts[:1])
+    (action,) = await world.actions()
+    if act == "retry":
+        await fail(world, action)
+    elif act == "promote":
+        await world.set_action(action["id"], due_at=LATER)
+    async with dispatching(database, valkey_url) as dispatch:
+        at = desk(world, dispatch)
+        meanwhile(at, lambda: world.set_action(action["id"], status="submitting"))
+        with pytest.raises(Conflict, match="nobody can call it back"):
+            await getattr(at, act)(job_id("send", action["id"], 0))
+    assert await entries(database) == []
+
+
+async def test_a_delayed_job_that_another_operator_promoted_meanwhile_is_said_to_have_moved_on(
+    database: Database, valkey_url: str
+) -> None:
+    world = await World.create(database, HELLO)
+    async with dispatching(database, valkey_url) as dispatch:
+        wanted = await enqueued(world, dispatch)
+        (job,) = await dispatch.claim()
+        later = int(LATER.timestamp() * 1000)
+        await dispatch.sends.settle(0, [Settlement(job, Verdict.DEFERRED, at_ms=later)])
+        at, state = desk(world, dispatch), dispatch.sends.look_up
+
+        async def slow(partition: int, ids: Sequence[str]) -> list[Seen]:
+            found = await state(partition, ids)
+            await dispatch.sends.promote(partition, ids)
+            return found
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(dispatch.sends, "look_up", slow)
+            with pytest.raises(Conflict, match="just now it moved on"):
+                await at.promote(wanted)
