@@ -19,6 +19,9 @@ from shared.store.pages import Page
 QueueOption = Annotated[str | None, typer.Option("--queue", help="One queue; without it, every queue.")]
 TenantOption = Annotated[str | None, typer.Option("--tenant", help="One tenant, by name; without it, all.")]
 AllOption = Annotated[bool, typer.Option("--all", help="Every queue and every tenant.")]
+LONGEST_HOURS = 1_000_000
+"""A century and more: far longer than anything is kept."""
+
 ReasonOption = Annotated[str, typer.Option(help="Why; kept in the audit, so name no contact.")]
 
 
@@ -73,7 +76,7 @@ def drain(
 
 def clean(
     queue: Annotated[str, typer.Option("--queue", help="Of this queue.")],
-    hours: Annotated[float, typer.Option(min=0, help="What ended so long ago.")],
+    hours: Annotated[float, typer.Option(min=0, max=LONGEST_HOURS, help="What ended so long ago.")],
     completed: Annotated[
         bool, typer.Option("--completed", help="Jobs that completed, not those that failed.")
     ] = False,

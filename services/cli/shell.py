@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -105,10 +105,11 @@ def sure(question: str, yes: bool) -> None:
 
 
 def moment(text: str) -> datetime:
-    """A time as it is typed."""
+    """A time as it is typed, in UTC; one without a zone stays so, for whoever acts to refuse."""
     try:
-        return datetime.fromisoformat(text)
-    except ValueError as error:
+        at = datetime.fromisoformat(text)
+        return at if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise typer.BadParameter("Give a time as 2026-01-31T03:00:00Z.") from error
 
 

@@ -18,6 +18,8 @@ from shared.store.visits import Key
 
 _LOOK = 500
 _LOOKS = 20
+_CALLS = 200
+_DIGITS = 15  # of what a script reads exactly
 
 _ACTION = (
     *(
@@ -82,12 +84,18 @@ class Reading(Finding):
         return await self._database.run(lambda tx: operating.failed(tx, which, after, _LOOK))
 
     async def in_motion(self, queue: str, state: JobState, after: str | None, limit: int) -> Listed:
-        """Jobs in a state as Redis has them, partition by partition. Raises UnknownQueue, NotFound."""
+        """Jobs in a state as Redis has them, partition by partition.
+
+        Redis is asked so often at most: where few of many jobs wait, there may be more behind an empty page.
+        Raises UnknownQueue, NotFound.
+        """
         known_queue(queue)
         partition, cursor = _cursor(after)
         engine = self._queues[queue]
         rows: list[Mapping[str, Any]] = []
-        while partition < engine.partitions and len(rows) < limit:
+        for _ in range(_CALLS):
+            if partition >= engine.partitions or len(rows) >= limit:
+                break
             cursor, seen = await engine.page(partition, state, cursor, limit - len(rows))
             rows += [{"id": s.id, "state": s.state, "attempt": s.attempt, "reason": s.reason} for s in seen]
             if cursor == "0":
@@ -162,6 +170,6 @@ def _failed(row: Row[Any]) -> Mapping[str, Any]:
 
 def _cursor(after: str | None) -> tuple[int, str]:
     partition, _, cursor = (after or "0:0").partition(":")
-    if not (partition.isdecimal() and cursor.isdecimal()):
+    if not all(each.isascii() and each.isdecimal() and len(each) <= _DIGITS for each in (partition, cursor)):
         raise NotFound(NO_PLACE)
     return int(partition), cursor

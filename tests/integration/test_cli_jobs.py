@@ -173,6 +173,19 @@ def test_sends_are_given_another_time_each_by_its_new_id() -> None:
     assert audited() == [("ana", "jobs.reschedule", waits, tenant, 1, {"at": "2126-01-31T02:00:00+00:00"})]
 
 
+def test_a_time_that_no_calendar_has_in_utc_is_a_wrong_use() -> None:
+    early = "0001-01-01T00:00:00+14:00"
+    misused("restore-guard", "--snapshot-at", early, "--yes")
+    misused("jobs", "reschedule", job_id("send", uuid4(), 0), "--at", early)
+
+
+def test_what_is_no_text_is_refused_in_a_line() -> None:
+    command = (sys.executable, "-m", "services.cli", "tenants", "create", b"caf\xe9")
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr == b"outreach: type UTF-8: what is named is kept as text.\n"
+
+
 def test_what_waits_is_drained_once_somebody_says_yes_to_how_much_it_is() -> None:
     tenant, _ = sends("", "invalid", "")
     sends("")
@@ -222,6 +235,7 @@ def test_what_ended_is_forgotten_and_a_paused_queue_obliterated_once_somebody_sa
     clean, obliterate = ("clean", *queue, "--hours", "0"), ("obliterate", *queue)
     assert result(*clean).exit_code == result(*obliterate).exit_code == 1, "nobody can be asked"
     assert result("clean", *queue, "--hours", "1", "--yes").exit_code == 3
+    misused("clean", *queue, "--hours", "1e300", "--yes")
     assert depths() == [2, 1, 1]
     assert outreach(*clean, "--yes") == "1 jobs were forgotten."
     assert depths() == [2, 1, 0]

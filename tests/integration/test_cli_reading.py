@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from services.cli.app import app
 from shared.jobs import job_id
+from shared.operate import reading
 from shared.store.database import Database
 from tests.commands import audited, misused, outreach, read, refused, with_database
 from tests.dispatching import dispatching
@@ -95,8 +96,29 @@ def test_jobs_in_motion_are_listed_as_redis_has_them(valkey_url: str) -> None:
     assert active == [{"id": active[0]["id"], "state": "active", "attempt": 1, "reason": ""}]
     assert read("jobs", "list", "--queue", "outreach:timeout", "--state", "waiting") == []
     assert "There is no queue 'x'" in refused("jobs", "list", "--queue", "x")
-    assert "no such place" in refused("jobs", "list", "--state", "waiting", "--after", "x")
+    for state in ("waiting", "delayed"):
+        for place in ("x", "0:x", f"0:{10**20}", f"{'9' * 5000}:0", "0:٣"):
+            assert "no such place" in refused("jobs", "list", "--state", state, "--after", place)
     misused("jobs", "list", "--state", "waiting", "--tenant", "acme")
+
+
+def test_a_list_of_few_of_many_jobs_says_where_to_go_on(
+    valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(database: Database) -> None:
+        world = await World.create(database, HELLO, contacts=150)
+        async with dispatching(database, valkey_url) as dispatch:
+            await dispatch.open()
+            await world.enrol()
+            await dispatch.send_round()
+            ids = [job_id("send", action["id"], 0) for action in await world.actions()]
+            await dispatch.sends.reschedule(0, ids[:-1], 2**42)
+
+    with_database(work)
+    monkeypatch.setattr(reading, "_CALLS", 2)
+    found = pages("jobs", "list", "--state", "waiting", "--limit", "10")
+    assert sum(map(len, found)) == 1
+    assert len(found) > 5, "or one list asks as often as there are jobs"
 
 
 def test_a_job_is_shown_whole(valkey_url: str) -> None:
