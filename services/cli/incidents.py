@@ -11,7 +11,7 @@ from services.cli.progress import progress
 from services.cli.shell import JsonOption, YesOption, at_desk, counted, in_database, moment, run, show, sure
 from shared.jobs import JobState
 from shared.operate import Desk
-from shared.operate.draining import Ended
+from shared.operate.draining import Cleared, Drainable, Ended
 from shared.store import audit, tenants
 from shared.store.database import AsyncConnection
 from shared.store.pages import Page
@@ -64,8 +64,7 @@ def drain(
     found = run(at_desk(lambda desk: desk.drainable(queue, tenant)))
     if not found.rows and not found.more:
         counted(0, "jobs were ended.")
-    many = f"{found.rows:,} or more" if found.more else f"{found.rows:,}"
-    sure(f"End {many} jobs of {queue}{f' of {tenant}' if tenant else ''}?", yes)
+    sure(f"End {_many(found)} jobs of {queue}{f' of {tenant}' if tenant else ''}?", yes)
 
     async def work(desk: Desk) -> int:
         with progress("Draining") as told:
@@ -101,15 +100,20 @@ def obliterate(
     yes: YesOption = False,
 ) -> None:
     """Drain a paused queue, and take every job of it out of Redis, ended ones too."""
-    jobs = run(at_desk(lambda desk: desk.jobs_in(queue)))
-    sure(f"End all that waits in {queue}, and take its {jobs:,} jobs out of Redis?", yes)
 
-    async def work(desk: Desk) -> None:
+    async def look(desk: Desk) -> tuple[int, Drainable]:
+        return await desk.jobs_in(queue), await desk.drainable(queue, None)
+
+    jobs, waiting = run(at_desk(look))
+    sure(f"End {_many(waiting)} rows that wait in {queue}, and take its {jobs:,} jobs out of Redis?", yes)
+
+    async def work(desk: Desk) -> Cleared:
         with progress("Obliterating") as told:
-            await desk.obliterate(queue, jobs, force=force, progress=told)
+            return await desk.obliterate(queue, jobs, force=force, progress=told)
 
-    run(at_desk(work))
-    counted(jobs, "jobs are gone.")
+    done = run(at_desk(work))
+    typer.echo(f"{done.rows} rows were ended.")
+    counted(done.jobs, "jobs are gone.", also=done.rows)
 
 
 def show_audit(
@@ -143,6 +147,10 @@ def restore_guard(
             return await desk.restore_guard(at, told)
 
     counted(run(at_desk(work)), "sends are unknown now.")
+
+
+def _many(found: Drainable) -> str:
+    return f"{found.rows:,} or more" if found.more else f"{found.rows:,}"
 
 
 def _one_way(queue: str | None, tenant: str | None, everything: bool) -> None:

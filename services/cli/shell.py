@@ -113,10 +113,10 @@ def moment(text: str) -> datetime:
         raise typer.BadParameter("Give a time as 2026-01-31T03:00:00Z.") from error
 
 
-def counted(count: int, what: str) -> None:
-    """Print how many rows an action changed; status 3 where there were none."""
+def counted(count: int, what: str, also: int = 0) -> None:
+    """Print how many rows an action changed; status 3 where there were none, and nothing else either."""
     typer.echo(f"{count} {what}")
-    if not count:
+    if not count and not also:
         raise typer.Exit(NOTHING)
 
 

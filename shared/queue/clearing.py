@@ -76,7 +76,8 @@ class Clearing(Engine):
         """Take every job out of a paused partition, some a call: call again while it says MORE.
 
         Refuses while jobs are active unless forced; their workers then lose them. What is in force, charges,
-        remembered ids and the epoch stay. Also the ids that are gone.
+        remembered ids and the epoch stay. Also the ids that are gone. With a limit of 0 nothing changes: it
+        only says whether it may be.
         """
         argv: dict[str, Argument] = {"limit": min(limit, _AT_ONCE), "force": "force" if force else ""}
         word, gone = await self._run("obliterate", partition, argv)

@@ -244,15 +244,17 @@ def test_what_ended_is_forgotten_and_a_paused_queue_obliterated_once_somebody_sa
     outreach("pause", *queue)
     with_database(paused)
     asked = result(*obliterate, typed="n\n")
-    assert "End all that waits in outreach:send, and take its 2 jobs out of Redis?" in asked.stderr
+    assert "End 4 rows that wait in outreach:send, and take its 2 jobs out of Redis?" in asked.stderr
     assert depths() == [2, 0, 0]
-    assert outreach(*obliterate, "--yes") == "2 jobs are gone."
+    assert outreach(*obliterate, "--yes") == "4 rows were ended.\n2 jobs are gone."
     assert depths() == [0, 0, 0]
     assert result(*obliterate, "--yes").exit_code == 3
+    sends("")
+    assert result(*obliterate, "--yes").exit_code == 0, "Redis had nothing of it, and its row was ended"
     assert "There is no queue 'x'" in refused("obliterate", "--queue", "x", "--yes")
     done = [(row[1], row[4]) for row in audited() if row[1] != "pause"]
     assert done[:3] == [("queues.clean", n) for n in (0, 1, 1)]
-    assert [name for name, _ in done[3:]] == ["queues.obliterate"] * 2
+    assert [name for name, _ in done[3:]] == ["queues.obliterate"] * 3
 
 
 def test_what_is_too_much_to_be_counted_is_said_to_be_more(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.errors import Conflict, NotFound, UnknownQueue
-from shared.jobs import SENDS, TIMEOUTS, WEBHOOKS, JobState
+from shared.jobs import SENDS, TIMEOUTS, WEBHOOKS, JobState, WebhookJob, job_id
 from shared.operate import draining
-from shared.queue.types import Counts, Settlement, Verdict
+from shared.operate.draining import Cleared
+from shared.queue.types import Counts, NewJob, Settlement, Verdict
 from shared.redis.embedded import EmbeddedValkey
 from shared.store import pauses
 from shared.store.database import Database
@@ -173,7 +174,7 @@ async def pause(database: Database, dispatch: Replica) -> None:
 
 
 async def test_a_queue_is_obliterated_only_while_it_is_paused_by_who_knows_how_much_it_is(
-    database: Database, valkey_url: str
+    database: Database, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = await World.create(database, HELLO, contacts=3)
     async with dispatching(database, valkey_url) as dispatch:
@@ -185,6 +186,7 @@ async def test_a_queue_is_obliterated_only_while_it_is_paused_by_who_knows_how_m
         with pytest.raises(Conflict, match="It is not paused"):
             await at.obliterate(SENDS.name, 3)
         await pause(database, dispatch)
+        monkeypatch.setattr(draining, "_MEANWHILE", 0)
         with pytest.raises(Conflict, match="There are 3 jobs in it, not 2"):
             await at.obliterate(SENDS.name, 2)
         with pytest.raises(Conflict, match="Jobs of it run"):
@@ -193,7 +195,8 @@ async def test_a_queue_is_obliterated_only_while_it_is_paused_by_who_knows_how_m
         assert await dispatch.sends.counts(0) == Counts(active=2, failed=1)
 
         told: list[int] = []
-        assert await at.obliterate(SENDS.name, 3, force=True, progress=told.append) == sum(told)
+        assert await at.obliterate(SENDS.name, 3, force=True, progress=told.append) == Cleared(3, 3)
+        assert sum(told) == 5
         assert await dispatch.sends.counts(0) == Counts()
         assert await statuses(world) == ["cancelled"] * 3
         assert (await dispatch.sends.extend(0, [held])).lost == [held.id]
@@ -207,5 +210,23 @@ async def test_a_pause_that_is_not_in_force_yet_keeps_a_queue_from_being_obliter
     async with dispatching(database, valkey_url) as dispatch:
         await enqueued(world, dispatch)
         await database.run(lambda tx: pauses.add(tx, Pause(None, None)))
+        before = await whole(world)
         with pytest.raises(Conflict, match="not in force yet"):
             await desk(world, dispatch).obliterate(SENDS.name, 1)
+        assert (await whole(world), await entries(database)) == (before, []), "or it drained what it refuses"
+
+
+async def test_a_queue_whose_posts_come_on_is_obliterated_all_the_same(
+    database: Database, valkey_url: str
+) -> None:
+    world = await World.create(database, HELLO)
+    async with dispatching(database, valkey_url) as dispatch:
+        await dispatch.open()
+        await database.run(lambda tx: pauses.add(tx, Pause(None, None)))
+        await dispatch.configuration.refresh()
+        seen = await desk(world, dispatch).jobs_in(WEBHOOKS.name)
+        for _ in range(3):
+            claim = await world.post()
+            post = WebhookJob(tenant_id=world.tenant_id, webhook_delivery_id=claim.id, provider="sendgrid")
+            await dispatch.webhooks.enqueue([NewJob(job_id("webhook", claim.id, 0), post.lane, post.wire())])
+        assert await desk(world, dispatch).obliterate(WEBHOOKS.name, seen) == Cleared(3, 3)

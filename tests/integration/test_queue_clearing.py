@@ -125,6 +125,7 @@ async def test_only_a_paused_queue_without_active_jobs_is_obliterated_unless_for
         assert await b.queue.obliterate(0, force=True) == (Obliterated.SERVING, [])
         await b.queue.pause(0)
         assert await b.queue.obliterate(0) == (Obliterated.ACTIVE, [])
+        assert await b.queue.obliterate(0, force=True, limit=0) == (Obliterated.MORE, [])
         assert changed(before, await b.state()) == {"meta": before["meta"] | {"paused": True}}
         word, gone = await b.queue.obliterate(0, force=True, limit=50)
         assert (word, len(gone)) == (Obliterated.MORE, 50)

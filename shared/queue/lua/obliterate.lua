@@ -6,7 +6,7 @@ epoch stay, so limits and fencing hold for whatever comes next.
 KEYS
   1 meta   hash   the partition; its tag is in every key
 ARGV
-  1 limit  count  of jobs
+  1 limit  count  of jobs; 0: only say whether it may be
   2 force  str    'force': active ones too, whose workers then lose them; or ''
 RETURNS
   {word, {id, ...}}  and the jobs that are gone
@@ -30,6 +30,8 @@ if not meta().paused then
   return {'serving', gone}
 elseif ARGV[2] == '' and redis.call('EXISTS', K.active) == 1 then
   return {'active', gone}
+elseif left == 0 then
+  return {'more', gone}
 end
 local ids = redis.call('ZRANGE', K.active, 0, left - 1)
 if #ids > 0 then
