@@ -23,6 +23,7 @@ AWAY: tuple[type[Exception], ...] = (
     redis.ConnectionError,
     redis.TimeoutError,
     redis.ReadOnlyError,  # a master that became a replica
+    redis.OutOfMemoryError,  # full, so it takes nothing in
     StoreUnavailable,
     OSError,
     TimeoutError,

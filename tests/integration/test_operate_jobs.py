@@ -192,6 +192,22 @@ async def test_with_redis_away_a_failed_send_is_retried_by_its_row(
     assert await states(world) == [("pending", 1, None)]
 
 
+async def test_with_redis_full_a_job_that_a_worker_holds_is_cancelled_by_its_row(
+    database: Database, valkey_url: str
+) -> None:
+    world = await World.create(database, HELLO)
+    async with dispatching(database, valkey_url) as dispatch:
+        wanted = await enqueued(world, dispatch)
+        await dispatch.claim()
+        await dispatch.redis.config_set("maxmemory", 1)
+        try:
+            await desk(world, dispatch).cancel(wanted)
+        finally:
+            await dispatch.redis.config_set("maxmemory", 0)
+    assert await states(world) == [("cancelled", 0, "removed")]
+    assert await entries(database) == [("jobs.cancel", wanted, str(world.tenant_id), 1)]
+
+
 async def test_a_send_that_waits_for_a_time_is_promoted_and_one_that_is_due_is_not(
     database: Database, valkey_url: str
 ) -> None:
