@@ -20,7 +20,7 @@ LONGEST_ID = 512
 
 _CALLS = 20  # a page asks no more often: where few wait among many others, it may be short
 _PATIENCE = timedelta(seconds=3)
-_CURSOR = re.compile(r"(\d{1,3})-(\d{1,15})")
+_CURSOR = re.compile("([0-9]{1,3})-([0-9]{1,15})")
 
 
 @dataclass(frozen=True, slots=True)

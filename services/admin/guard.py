@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from hmac import compare_digest
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
@@ -85,8 +85,7 @@ class Guard:
     def _session(self, cookies: dict[str, str], headers: dict[str, str]) -> Session | None:
         if self._rules.open_here:
             # Another site's name that points at this machine is not this machine.
-            host = urlsplit(f"//{headers.get('host', '')}").hostname
-            if host not in _HERE:
+            if _address(f"//{headers.get('host', '')}").hostname not in _HERE:
                 raise Refused(403, "Without users these pages are for this machine alone.")
             return _DEVELOPER
         return self._rules.sessions.find(cookies.get(SESSION, ""))
@@ -114,7 +113,14 @@ def _same_origin(headers: dict[str, str]) -> bool:
         return False
     # Every browser of today sends it with a form; who sends none is no browser, and has no cookie to steal.
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == headers.get("host", "")
+    return origin is None or _address(origin).netloc == headers.get("host", "")
+
+
+def _address(text: str) -> SplitResult:
+    try:
+        return urlsplit(text)
+    except ValueError as error:
+        raise Refused(400, "This request cannot be read.") from error
 
 
 def _cookies(header: str) -> dict[str, str]:

@@ -161,7 +161,7 @@ async def test_a_job_gone_between_listing_and_click_is_told_so_as_are_unknown_qu
 
 
 @pytest.mark.parametrize(
-    "cursor", ["x", "9-0", "0-99999999999999999999", "0-999999999999999", "-1-0", "999-1", "0-", "é"]
+    "cursor", ["x", "9-0", "0-99999999999999999999", "0-999999999999999", "-1-0", "999-1", "0-", "é", "0-٣"]
 )
 async def test_a_cursor_that_is_none_breaks_nothing(valkey_url: str, cursor: str) -> None:
     async with pages_of(valkey_url) as (queue, browser):

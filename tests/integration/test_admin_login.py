@@ -116,6 +116,8 @@ async def test_a_form_without_its_sessions_token_or_from_elsewhere_is_refused(pa
         for fields, headers in refused:
             answer = await browser.post("/logout", fields, **headers)
             assert answer.status_code == 403, (fields, headers)
+        answer = await browser.post("/logout", {"csrf": token}, origin="http://[")
+        assert (answer.status_code, "This request cannot be read." in answer.text) == (400, True)
         assert await shown(browser) == "olga (operator)"
         for fields in ({"csrf": ""}, {"csrf": token}):
             async with pages.browser() as stranger:
