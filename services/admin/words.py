@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 _MOST = 200
 # From the beginning of a word on, or a megabyte without a space would be looked at from each of its letters.
 _MAIL = re.compile(r"(?<![^\s\"'<>@:,;])([^\s\"'<>@:,;])[^\s\"'<>@:,;]*(?:@|%40)[^\s\"'<>,;]+", re.IGNORECASE)
-_PHONE = re.compile(r"(?:\+|%2B)\d{6,15}", re.IGNORECASE)
+_PHONE = re.compile(r"(?:\+|%2B)\d(?:[ ()./-]{0,2}\d){5,14}", re.IGNORECASE)
+_LINK = re.compile(r"(https?:\\?/\\?/)[^\s\"'<>]+", re.IGNORECASE)
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
@@ -55,5 +56,5 @@ def beside(at: int, now: int) -> str:
 
 
 def masked(text: str) -> str:
-    """A text without the mail addresses and phone numbers in it: `a…@…`, `+…`."""
-    return _PHONE.sub("+…", _MAIL.sub(r"\1…@…", text))
+    """A text without mail addresses, phone numbers, and links, which may hold anything: `a…@…`, `+…`, `https://…`."""
+    return _PHONE.sub("+…", _MAIL.sub(r"\1…@…", _LINK.sub(r"\1…", text)))

@@ -190,4 +190,9 @@ async def test_a_redis_that_is_away_is_told_and_the_page_looks_again_by_itself(
 def test_addresses_and_numbers_are_masked_wherever_they_stand() -> None:
     text = '{"email":"Ana.B@example.org","to":["<x@y.z>",\'q+1@mail.example.com\'],"phone":"+4915112345678"}'
     assert masked(text) == '{"email":"A…@…","to":["<x…@…>",\'q…@…\'],"phone":"+…"}'
+    assert masked("+49 (151) 123-456.78 and whatsapp:%2B4915112345678") == "+… and whatsapp:+…"
+    assert (
+        masked('{"url":"https://x.example/login/ana?t=1"}, http:\\/\\/y')
+        == '{"url":"https://…"}, http:\\/\\/…'
+    )
     assert masked("nothing @ all, send:0190d6a0-7c3e:0") == "nothing @ all, send:0190d6a0-7c3e:0"
