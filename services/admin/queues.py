@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from redis.asyncio import Redis
 
+from services.admin.words import duration
 from shared.jobs import QUEUES
 from shared.queue.queue import Queue
 from shared.queue.standing import WorkerSeen
@@ -38,6 +39,13 @@ class QueueView:
     workers: tuple[WorkerSeen, ...]
     wait: timedelta | None
     samples: tuple[Sample, ...]
+
+    @property
+    def line(self) -> str:
+        """Who is next, in a sentence. What waits may all be in lanes that are parked or paused."""
+        if self.wait is not None:
+            return f"The next in line has waited for {duration(self.wait)}."
+        return "What is in line may not start yet." if self.counts.waiting else "Nobody is in line."
 
 
 @dataclass

@@ -151,6 +151,26 @@ async def test_what_waits_is_found_by_its_tenants_senders_in_the_order_it_starts
         assert await it.ids(f"{TIMEOUTS}?tenant={tenant}") == ["t"]
 
 
+async def test_a_queue_whose_lanes_are_all_parked_is_not_told_to_be_empty(
+    database: Database, database_url: str, valkey_url: str
+) -> None:
+    async with place(database, database_url, valkey_url, contacts=5) as it:
+        await limit(it.world, minute=2)
+        await it.world.enrol(it.world.contacts)
+        await it.dispatch.send_round()
+        await it.dispatch.configuration.refresh()
+        await it.dispatch.claim(5)
+        await _look(it.pages.admin.watches.queues)
+        told = "What is in line may not start yet."
+        assert told + " 1 parked lane." in texts(await it.page(SENDS), '<p class="glance">(.*?)</p>')[0]
+        overview = texts(await it.page("/live"), r"<p>(.*?)</p>")
+        assert [each.rpartition(". ")[0] + "." for each in overview[-4:-1]] == [
+            "Nobody is in line.",
+            told,
+            "Nobody is in line.",
+        ]
+
+
 async def test_ticked_jobs_are_acted_on_after_a_question_and_the_page_says_what_became_of_each(
     database: Database, database_url: str, valkey_url: str
 ) -> None:
