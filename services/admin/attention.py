@@ -1,9 +1,10 @@
 """Attention: what an operator should look at, in plain sentences, the worst first."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import quote
+from uuid import UUID
 
 from services.admin.queues import QueueView
 from services.admin.words import duration, many, shortened
@@ -31,13 +32,15 @@ class State:
     """Everything there is to judge; a part is None while it was never seen.
 
     `away` maps a server to how long it has not answered. `partitions` is how many this process looks at.
+    `shown` masks what people wrote, for whoever may not see all.
     """
 
     queues: Sequence[QueueView] | None
     glance: Glance | None
     away: Mapping[str, timedelta]
     partitions: int
-    failing: Sequence[Failing] = ()
+    failing: Sequence[Failing]
+    shown: Callable[[str], str]
 
 
 def attention(state: State) -> list[Notice]:
@@ -69,6 +72,10 @@ def _queue_path(name: str) -> str:
     return f"/queues/{quote(name, safe='')}"
 
 
+def _tenant_path(tenant_id: UUID) -> str:
+    return f"/tenants/{tenant_id}"
+
+
 def _failing(state: State) -> Iterator[Notice]:
     for each in state.failing:
         yield Notice(
@@ -87,22 +94,25 @@ def _rows(state: State) -> Iterator[Notice]:
                 f"{name} has {many(partitions, 'partition')}, and this page looks at {state.partitions}:"
                 f" start the admin service with QUEUE_PARTITIONS={partitions}."
             )
-    yield from _standing(glance)
+    yield from _standing(glance, state.shown)
     yield from _counted(glance)
 
 
-def _standing(glance: Glance) -> Iterator[Notice]:
+def _standing(glance: Glance, shown: Callable[[str], str]) -> Iterator[Notice]:
     for pause in glance.paused[:LISTED]:
         what, whose = pause.queue or "every queue", _named(pause.tenant or "every tenant")
-        path = None if pause.tenant is not None else _queue_path(pause.queue) if pause.queue else "/#stop"
-        yield Notice(f"{what} is paused for {whose}{_because(pause.reason)}.", path)
+        path = _queue_path(pause.queue) if pause.queue else "/#stop"
+        if pause.tenant_id is not None:
+            path = _tenant_path(pause.tenant_id)
+        yield Notice(f"{what} is paused for {whose}{_because(shown(pause.reason))}.", path)
     if len(glance.paused) > LISTED:
         yield Notice(f"More is paused than these {LISTED}: `outreach queues` lists all.")
     for closed in glance.closed[:LISTED]:
         if closed.until is None:
             sender = _named(closed.address or f"every {closed.channel} sender")
             tenant = _named(closed.tenant)
-            yield Notice(f"{sender} of {tenant} is closed ({closed.reason}) until somebody reopens it.")
+            said = f"{sender} of {tenant} is closed ({closed.reason}) until somebody reopens it."
+            yield Notice(said, _tenant_path(closed.tenant_id))
 
 
 def _counted(glance: Glance) -> Iterator[Notice]:

@@ -1,6 +1,6 @@
 """Holds: what keeps a tenant's work back, in sentences, and how much of it is where."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from services.admin.limits import waits
@@ -49,11 +49,14 @@ def work(rows: Rows, motion: Motion | None) -> list[Work]:
     ]
 
 
-def holds(rows: Rows, motion: Motion | None) -> list[str]:
-    """A sentence for each thing that holds work back; none where nothing does."""
+def holds(rows: Rows, motion: Motion | None, shown: Callable[[str], str]) -> list[str]:
+    """A sentence for each thing that holds work back; none where nothing does.
+
+    `shown` masks what people wrote, for whoever may not see all.
+    """
     if motion is None:
-        return [*_paused(rows), *_closed(rows), _AWAY, *_held(rows)]
-    return [*_unserved(motion), *_paused(rows), *_closed(rows), *_parked(rows, motion), *_held(rows)]
+        return [*_paused(rows, shown), *_closed(rows), _AWAY, *_held(rows)]
+    return [*_unserved(motion), *_paused(rows, shown), *_closed(rows), *_parked(rows, motion), *_held(rows)]
 
 
 def _unserved(motion: Motion) -> Iterator[str]:
@@ -64,11 +67,11 @@ def _unserved(motion: Motion) -> Iterator[str]:
             yield f"No worker is there for {queue}."
 
 
-def _paused(rows: Rows) -> Iterator[str]:
+def _paused(rows: Rows, shown: Callable[[str], str]) -> Iterator[str]:
     for pause in rows.pauses:
         whose = "The tenant" if pause.own else "Every tenant"
         what = f" in {pause.queue}" if pause.queue else ""
-        because = f": {shortened(pause.reason)}" if pause.reason else ""
+        because = f": {shortened(shown(pause.reason))}" if pause.reason else ""
         yield f"{whose} is paused{what} since {moment(pause.paused_at)}{because}."
 
 

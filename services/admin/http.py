@@ -50,13 +50,13 @@ Files = NamedDependency[dict[str, Asset]]
 @get("/", media_type=MediaType.HTML)
 async def overview(watches: Looking, screen: Screening) -> Response[str]:
     """The overview."""
-    return screen.page("overview", seen=watches.overview(), queues=list(QUEUES))
+    return screen.page("overview", seen=watches.overview(screen.shown), queues=list(QUEUES))
 
 
 @get("/live", media_type=MediaType.HTML)
 async def live(watches: Looking, screen: Screening) -> str:
     """The part of the overview that changes."""
-    return screen.part("live", seen=watches.overview())
+    return screen.part("live", seen=watches.overview(screen.shown))
 
 
 @get("/assets/{name:str}")

@@ -1,5 +1,6 @@
 """The overview: the queues at a glance, and what needs attention."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -56,12 +57,12 @@ class Watches:
     failing: Watch[list[Failing]]
     partitions: int
 
-    def overview(self) -> Overview:
-        """How everything stands, as it was last seen: asks nobody."""
+    def overview(self, shown: Callable[[str], str]) -> Overview:
+        """How everything stands, as it was last seen: asks nobody. `shown` masks what people wrote."""
         queues, rows = self.queues.view, self.rows.view
         away = _away(queues, "Redis") | _away(rows, "Postgres")
         failing = self.failing.view.seen or ()
-        state = State(queues.seen, rows.seen, away, self.partitions, failing)
+        state = State(queues.seen, rows.seen, away, self.partitions, failing, shown)
         cards = [_card(queue) for queue in queues.seen] if queues.seen is not None else None
         workers = [(queue.name, worker) for queue in queues.seen or () for worker in queue.workers]
         return Overview(cards, workers, rows.seen, attention(state), away, self._pauses())

@@ -67,13 +67,13 @@ async def tenant_page(
     tenant_id: Id, acting: Actors, screen: Screening, after: FromQuery[str] = ""
 ) -> Response[str]:
     """How a tenant stands, and what can be done."""
-    return screen.page("tenant", **await _seen(tenant_id, acting, after), queues=list(QUEUES))
+    return screen.page("tenant", **await _seen(tenant_id, acting, screen, after), queues=list(QUEUES))
 
 
 @get(f"{_ONE}/live", media_type=MediaType.HTML)
 async def tenant_live(tenant_id: Id, acting: Actors, screen: Screening, after: FromQuery[str] = "") -> str:
     """The parts of a tenant's page that change."""
-    return screen.part("tenant_live", **await _seen(tenant_id, acting, after))
+    return screen.part("tenant_live", **await _seen(tenant_id, acting, screen, after))
 
 
 @get(f"{_ONE}/limits", media_type=MediaType.HTML)
@@ -160,13 +160,13 @@ async def reopen(tenant_id: Id, acting: Actors, screen: Screening) -> Response[s
     return screen.done("Reopened: its waiting sends go on within seconds.")
 
 
-async def _seen(tenant_id: UUID, acting: Acting, after: str) -> dict[str, Any]:
+async def _seen(tenant_id: UUID, acting: Acting, screen: Screen, after: str) -> dict[str, Any]:
     place = parsed(after)
     rows = await read(acting.database, tenant_id, place)
     motion = await look(acting.queues, rows)
     return {
         "rows": rows,
-        "holds": holds(rows, motion),
+        "holds": holds(rows, motion, screen.shown),
         "work": work(rows, motion),
         "limits": list(limited(rows, motion)),
         "after": place or "",

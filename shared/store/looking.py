@@ -5,6 +5,7 @@ No text is longer than 500 characters: it is read often, and only its beginning 
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy import bindparam, text
 from sqlalchemy.types import Interval
@@ -30,7 +31,7 @@ select
 """).bindparams(bindparam("age", type_=Interval))
 
 _CLOSED = text("""
-select left(t.name, 500) as tenant, c.channel, left(s.address, 500) as address, c.reason, c.until
+select c.tenant_id, left(t.name, 500) as tenant, c.channel, left(s.address, 500) as address, c.reason, c.until
 from closures c
 join tenants t on t.id = c.tenant_id
 left join senders s on s.tenant_id = c.tenant_id and s.id = c.sender_id
@@ -39,7 +40,7 @@ order by c.until nulls first, c.closed_at limit :most
 """)
 
 _PAUSED = text("""
-select p.queue, left(t.name, 500) as tenant, left(p.reason, 500) as reason, p.paused_at
+select p.queue, p.tenant_id, left(t.name, 500) as tenant, left(p.reason, 500) as reason, p.paused_at
 from pauses p left join tenants t on t.id = p.tenant_id
 order by p.tenant_id nulls first, p.id limit :most
 """)
@@ -51,6 +52,7 @@ _PARTITIONS = text("select name, partitions from queues")
 class Closed:
     """A closed sender; `address` None: a tenant's channel, `until` None: until somebody reopens it."""
 
+    tenant_id: UUID
     tenant: str
     channel: str
     address: str | None
@@ -63,6 +65,7 @@ class Paused:
     """What stands still; None stands for every queue or every tenant."""
 
     queue: str | None
+    tenant_id: UUID | None
     tenant: str | None
     reason: str
     since: datetime

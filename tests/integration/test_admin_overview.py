@@ -144,6 +144,7 @@ async def test_whatever_stands_still_is_told_with_why_and_shown_as_text(
             tx, [Closure(world.tenant_id, "sms", world.senders["sms"], "rate_limited", until)]
         )
         await pauses.add(tx, Pause(SENDS.name, None), SCRIPT + "y" * 1_048_576)
+        await pauses.add(tx, Pause("outreach:timeout", None), "ana@example.org asked")
         await pauses.add(tx, Pause(None, world.tenant_id))
 
     await database.run(stop)
@@ -162,6 +163,7 @@ async def test_whatever_stands_still_is_told_with_why_and_shown_as_text(
             "outreach:send has 4 partitions, and this page looks at 1: start the admin service with"
             " QUEUE_PARTITIONS=4.",
             f"outreach:send is paused for every tenant ({SCRIPT}{why}).",
+            "outreach:timeout is paused for every tenant (ana@example.org asked).",
             f"every queue is paused for {name}.",
             f"{SCRIPT}@us of {name} is closed (unauthorized) until somebody reopens it.",
             "No gateway has served for 1 h: providers cannot post to us.",
@@ -172,11 +174,14 @@ async def test_whatever_stands_still_is_told_with_why_and_shown_as_text(
         ]
         shown = {"attention": attention, "fine": False, "counts": [NOTHING] * 3, "rows": rows}
         await comes_to_show(pages, shown)
-        assert await live(pages) == shown
+        masked = [each.replace("ana@example.org", "a…@…") for each in attention]
+        assert await live(pages) == {**shown, "attention": masked}
         async with pages.browser(VIEWER) as browser:
             page = (await browser.get("/")).text
-        links = re.findall(r'<li><a id="[^"]+" href="([^"]+)">(\S+) is paused', page)
-        assert links == [("/queues/outreach%3Asend", SENDS.name)]
+        tenant = f"/tenants/{world.tenant_id}"
+        places = ["/queues/outreach%3Asend", "/queues/outreach%3Atimeout", tenant, tenant]
+        assert re.findall(r'<li><a id="[^"]+" href="([^"]+)"', page) == places
+        assert re.findall(r'<td><a id="[^"]+" href="([^"]+)"', page) == [tenant, tenant]
         assert len(page) < 30_000
         assert SCRIPT not in page
 

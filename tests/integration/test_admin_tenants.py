@@ -437,11 +437,12 @@ async def test_a_viewer_sees_the_same_and_no_form(
 ) -> None:
     async with place(database, database_url, valkey_url, name=VIEWER) as p:
         await p.dispatch.open()
-        await database.run(lambda tx: pauses.add(tx, Pause(None, p.world.tenant_id)))
+        await database.run(lambda tx: pauses.add(tx, Pause(None, p.world.tenant_id), "ana@example.org asked"))
         page = (await p.browser.get(p.path)).text
-        assert [re.sub(r"since .*", "since …", each) for each in await p.holds()] == [
-            "The tenant is paused since …"
+        assert [re.sub(r"since .{19}", "since …", each) for each in await p.holds()] == [
+            "The tenant is paused since … UTC: a…@… asked."
         ]
+        assert "ana@" not in page + (await p.browser.get(f"{p.path}/live")).text
         assert texts(page, r"<button>(.*?)</button>") == ["Log out"]
         assert "Change limits" not in page
         csrf = await p.browser.csrf("/")
