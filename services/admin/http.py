@@ -125,8 +125,12 @@ def _problems(pages: Pages, screen: Callable[[Asked], Screen]) -> ExceptionHandl
             return screen(request).done(str(error))
         return page(404 if isinstance(error, NotFound) else 409, str(error))
 
-    def away(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    def away(request: Asked, error: Exception) -> Response[Any]:
         log.warning("page.away", error=type(error).__name__)
+        if screen(request).form:  # its page looks again; where a form was sent to, there is none
+            return screen(request).done(
+                "A server does not answer: look whether this was done, and try again."
+            )
         return page(503, "A server that this page asks does not answer: it looks again by itself.")
 
     def bug(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

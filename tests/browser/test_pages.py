@@ -17,6 +17,7 @@ from shared.redis.client import connect
 from shared.settings import RedisSettings
 from shared.store import pauses
 from shared.store.database import Database
+from shared.store.embedded import EmbeddedPostgres
 from shared.store.pauses import Pause
 from tests.admin import Running, serving, settings
 from tests.browser.visits import PHONE, visiting
@@ -144,3 +145,22 @@ async def test_a_page_says_when_its_service_does_not_answer_and_goes_on_by_itsel
         await visit.page.context.set_offline(False)
         await expect(banner).to_be_hidden()
         visit.complaints.clear()  # the browser's own, of the failed requests
+
+
+async def test_a_form_that_meets_a_server_that_is_away_comes_back_to_its_page_which_looks_again(
+    chromium: Browser, valkey_url: str, database_url: str, postgres: EmbeddedPostgres
+) -> None:
+    async with filled(valkey_url, database_url) as (pages, _), visiting(chromium, pages) as visit:
+        page = visit.page
+        await visit.log_in()
+        await postgres.stop()
+        await page.get_by_role("button", name=f"Pause {SENDS.name}").click()
+        await expect(page.locator(".said")).to_contain_text("look whether this was done, and try again.")
+        await page.get_by_role("link", name="Tenants").click()
+        await expect(page.get_by_role("heading", name="does not answer: it looks again")).to_be_visible()
+        await postgres.start()
+        await expect(page.get_by_role("heading", name="Tenants", exact=True, level=1)).to_be_visible()
+        await page.goto("/")
+        await page.get_by_role("button", name=f"Pause {SENDS.name}").click()
+        await expect(page.locator(".said")).to_have_text(f"{SENDS.name} is paused.")
+        visit.complaints.clear()  # the browser's own, of the page that was not there
