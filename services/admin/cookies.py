@@ -1,4 +1,4 @@
-"""Cookies of these pages: for them alone, that no script reads and no other site's form brings along."""
+"""Cookies of these pages: no script reads them; another site's link brings them along, and no form of it."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class Cookies:
 
     def make(self, name: str, value: str, seconds: int) -> Cookie:
         """A cookie that is kept for so long."""
-        return Cookie(name, "/", value, max_age=seconds, httponly=True, secure=self.secure, samesite="strict")
+        return Cookie(name, "/", value, max_age=seconds, httponly=True, secure=self.secure, samesite="lax")
 
     def drop(self, name: str) -> Cookie:
         """What makes a browser forget a cookie."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from hmac import compare_digest
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
@@ -67,7 +67,7 @@ class Guard:
             cookies = _cookies(headers.get("cookie", ""))
             session = self._session(cookies, headers)
             if session is None and not scope["path"].startswith((LOGIN, ASSETS)):
-                return await _to_login(guarded, "hx-request" in headers)
+                return await _to_login(guarded, scope, "hx-request" in headers)
             _check(scope, session, cookies.get(VISIT, ""), form)
         except Refused as refusal:
             page = self._refuse(refusal.status, str(refusal))
@@ -144,12 +144,23 @@ def _with_headers(send: Send) -> Send:
     return guarded
 
 
-async def _to_login(send: Send, by_htmx: bool) -> None:
-    """Ask for a login: htmx, which would follow a redirect and show the page in its place, by its header."""
+async def _to_login(send: Send, scope: HTTPScope, by_htmx: bool) -> None:
+    """Ask for a login, which leads on to what was asked for.
+
+    htmx is told by its header: it would follow a redirect, and show the page in a part's place.
+    """
     if by_htmx:
         await _answer(send, 401, b"", [("hx-redirect", LOGIN)])
     else:
-        await _answer(send, 303, b"", [("location", LOGIN)])
+        await _answer(send, 303, b"", [("location", f"{LOGIN}{_wanted(scope)}")])
+
+
+def _wanted(scope: HTTPScope) -> str:
+    path = scope["raw_path"].decode("latin-1")
+    query = scope["query_string"].decode("latin-1")
+    if scope["method"] not in _SAFE or not (query or path != "/"):
+        return ""
+    return f"?{urlencode({'to': f'{path}?{query}' if query else path})}"
 
 
 async def _answer(send: Send, status: int, body: bytes, more: Iterable[tuple[str, str]] = ()) -> None:

@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from services.admin.cookies import SESSION, VISIT, Cookies
 from services.admin.guard import LOGIN, LOGOUT
 from services.admin.rendering import Pages
-from services.admin.screen import Asked
+from services.admin.screen import Asked, ours
 from services.admin.sessions import Sessions
 from services.admin.throttle import Throttle
 from services.admin.users import Users
@@ -40,7 +40,7 @@ Rendering = NamedDependency[Pages]
 async def ask(request: Asked, door: Entrance, pages: Rendering) -> Response[str]:
     """The form."""
     if request.scope["state"]["session"] is not None:
-        return _gone_to("/")
+        return _gone_to(ours(request.query_params.get("to", "")))
     return _form(request, door, pages, 200, "")
 
 
@@ -64,7 +64,7 @@ async def log_in(request: Asked, door: Entrance, pages: Rendering) -> Response[s
         return _form(request, door, pages, 403, "Name or password is wrong.")
     door.throttle.succeeded(*keys)
     log.info("login.accepted", user=user.name)
-    answer = _gone_to("/")
+    answer = _gone_to(ours(form.get("to", "")))
     answer.set_cookie(door.cookies.make(SESSION, door.sessions.begin(user), door.lasts_seconds))
     return answer
 
@@ -79,7 +79,8 @@ async def log_out(door: Entrance) -> Response[str]:
 
 def _form(request: Asked, door: Door, pages: Pages, status: int, message: str) -> Response[str]:
     visit = request.scope["state"]["cookies"].get(VISIT) or secrets.token_urlsafe(24)
-    page = pages.page("login", session=None, csrf=visit, message=message)
+    to = request.scope["state"]["form"].get("to") or request.query_params.get("to", "")
+    page = pages.page("login", session=None, csrf=visit, message=message, to=to)
     answer = Response(page, status_code=status, media_type=MediaType.HTML)
     answer.set_cookie(door.cookies.make(VISIT, visit, door.lasts_seconds))
     return answer

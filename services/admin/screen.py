@@ -16,11 +16,16 @@ from services.admin.words import masked, shortened
 
 Asked = Request[Any, Any, Any]
 
-_PATH = re.compile(r"/(?![/\\])[!-~]*")
-"""A path of these pages, as a browser sends it: no other host's."""
-
 _SAID_SECONDS = 60
 _MOST_SAID = 500
+
+
+_PATH = re.compile(r"/(?![/\\])[!-~]*")
+
+
+def ours(path: str) -> str:
+    """A path of these pages, as a browser sends it; the first page's for what is none, or another host's."""
+    return path if _PATH.fullmatch(path) else "/"
 
 
 class Screen:
@@ -75,8 +80,7 @@ class Screen:
 
     def done(self, message: str, path: str | None = None) -> Response[str]:
         """Back to the page the form was on, or to another, which says what was done, or why it was not."""
-        path = path or self.form.get("back", "")
-        headers = {"location": path if _PATH.fullmatch(path) else "/"}
+        headers = {"location": ours(path or self.form.get("back", ""))}
         response = Response("", status_code=303, headers=headers, media_type=MediaType.HTML)
         response.set_cookie(
             self._cookies.make(SAID, quote(shortened(message, _MOST_SAID), safe=""), _SAID_SECONDS)
@@ -90,7 +94,6 @@ class Screen:
 
     def ask(self, question: str, button: str, changed: Mapping[str, str] | None = None) -> Response[str]:
         """The page that asks before a form does what cannot be undone, and sends it again, or changed."""
-        path = self.form.get("back", "")
         sent = {**self.form, **(changed or {})}
         fields = {name: value for name, value in sent.items() if name not in ("csrf", "sure")}
         return self.page(
@@ -98,7 +101,7 @@ class Screen:
             question=question,
             button=button,
             fields=fields,
-            back=path if _PATH.fullmatch(path) else "/",
+            back=ours(self.form.get("back", "")),
         )
 
 

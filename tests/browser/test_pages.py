@@ -69,6 +69,21 @@ async def test_one_logs_in_by_keyboard_alone_and_skips_to_the_content(
         await expect(visit.page.get_by_role("heading", name="Log in")).to_be_visible()
 
 
+async def test_a_link_of_another_site_leads_who_is_logged_in_to_its_page_and_others_by_the_login(
+    chromium: Browser, valkey_url: str, database_url: str
+) -> None:
+    async with filled(valkey_url, database_url) as (pages, _), visiting(chromium, pages) as visit:
+        page = visit.page
+        alert = f"data:text/html,<a href='{pages.url}/queues/{SENDS.name}?state=failed'>an alert</a>"
+        await page.goto(alert)
+        await page.get_by_role("link", name="an alert").click()
+        await visit.log_in_here()
+        await expect(page.get_by_role("heading", name="Failed sends")).to_be_visible()
+        await page.goto(alert)
+        await page.get_by_role("link", name="an alert").click()
+        await expect(page.get_by_role("heading", name="Failed sends")).to_be_visible()
+
+
 async def test_the_overview_is_live_and_a_refresh_takes_nobodys_focus(
     chromium: Browser, valkey_url: str, database_url: str, database: Database
 ) -> None:

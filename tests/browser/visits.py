@@ -26,14 +26,19 @@ class Visit:
     page: Page
     complaints: list[str] = field(default_factory=list)
 
-    async def log_in(self) -> None:
-        """By keyboard alone: the first field has the focus."""
+    async def log_in(self, name: str = OPERATOR) -> None:
+        """From the first page."""
         await self.page.goto("/login")
-        await self.page.keyboard.type(OPERATOR)
-        await self.page.keyboard.press("Tab")
-        await self.page.keyboard.type(PASSWORDS[OPERATOR])
-        await self.page.keyboard.press("Enter")
+        await self.log_in_here(name)
         await expect(self.page.get_by_role("heading", name="Overview")).to_be_visible()
+
+    async def log_in_here(self, name: str = OPERATOR) -> None:
+        """By keyboard alone: the first field has the focus."""
+        await expect(self.page.get_by_role("heading", name="Log in")).to_be_visible()
+        await self.page.keyboard.type(name)
+        await self.page.keyboard.press("Tab")
+        await self.page.keyboard.type(PASSWORDS[name])
+        await self.page.keyboard.press("Enter")
 
     async def fits(self) -> bool:
         """Whether nothing sticks out to the right."""

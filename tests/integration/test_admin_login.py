@@ -1,9 +1,11 @@
 """Who gets in to the admin pages over HTTP, and what is refused; neither Redis nor Postgres is there."""
 
 import asyncio
+import html
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from urllib.parse import urlencode
 
 import pytest
 from pydantic import SecretStr
@@ -49,13 +51,44 @@ async def test_nobody_sees_a_page_before_logging_in_and_everybody_by_their_own_n
         async with pages.browser() as browser:
             for path in ("/", "/live", "/queues/outreach:send", "/nowhere"):
                 answer = await browser.get(path)
-                assert (answer.status_code, answer.headers["location"], answer.text) == (303, "/login", "")
+                to = "" if path == "/" else f"?{urlencode({'to': path})}"
+                assert (answer.status_code, answer.headers["location"], answer.text) == (
+                    303,
+                    f"/login{to}",
+                    "",
+                )
             answer = await browser.get("/live", **{"hx-request": "true"})
             assert (answer.status_code, answer.headers["hx-redirect"]) == (401, "/login")
             answer = await browser.log_in(name)
             assert (answer.status_code, answer.headers["location"]) == (303, "/")
             assert await shown(browser) == as_whom
             assert (await browser.get("/login")).headers["location"] == "/"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "led"),
+    [
+        ("/queues/outreach%3Asend?state=failed&tenant=a%26b", None),
+        ("/tenants", None),
+        ("//evil.example/", "/"),
+        ("/\\\\evil.example/", "/"),
+        ("https://evil.example/", "/"),
+    ],
+)
+async def test_a_login_leads_to_the_page_that_was_asked_for_and_to_no_other_site(
+    pages: Running, wanted: str, led: str | None
+) -> None:
+    async with pages.browser() as browser:
+        asked = f"/login?{urlencode({'to': wanted})}"
+        if led is None:
+            assert (await browser.get(wanted)).headers["location"] == asked
+        form = dict(re.findall(r'name="(\w+)" value="([^"]*)"', (await browser.get(asked)).text))
+        fields = {name: html.unescape(value) for name, value in form.items()}
+        for password, said in (("wrong", 403), (PASSWORDS[OPERATOR], 303)):
+            answer = await browser.post("/login", {**fields, "name": OPERATOR, "password": password})
+            assert answer.status_code == said
+        assert answer.headers["location"] == (led or wanted)
+        assert (await browser.get(asked)).headers["location"] == (led or wanted)
 
 
 async def test_a_session_cookie_is_for_these_pages_alone() -> None:
@@ -65,7 +98,7 @@ async def test_a_session_cookie_is_for_these_pages_alone() -> None:
         fields = {"csrf": token, "name": OPERATOR, "password": PASSWORDS[OPERATOR]}
         answer = await browser.post("/login", fields, cookie=f"outreach_admin_visit={token}")
         parts = {part.strip() for part in answer.headers["set-cookie"].split(";")[1:]}
-        assert parts == {"HttpOnly", "Max-Age=43200", "Path=/", "SameSite=strict", "Secure"}
+        assert parts == {"HttpOnly", "Max-Age=43200", "Path=/", "SameSite=lax", "Secure"}
 
 
 async def test_logging_out_ends_the_session_in_that_browser(pages: Running) -> None:
