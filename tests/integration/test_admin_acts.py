@@ -98,6 +98,8 @@ async def test_failed_sends_are_listed_by_their_rows_with_whose_they_are_and_sea
         path = f"{SENDS}?state=failed"
         assert sorted(await it.ids(path)) == sorted(mine + theirs)
         assert "From the rows: 62 failed sends." in await it.page(path)
+        heads = ["Tick", "Job", "Whose", "Failed", "Tries used up", "Why"]
+        assert texts(await it.page(path), r"<th scope=.col.>(.*?)</th>") == heads
         wanted = {
             f"&tenant={other.tenant_id}": theirs,
             "&tenant=%3Cscript%3Ealert(%27x%27)%3C/script%3E%26amp;": theirs,

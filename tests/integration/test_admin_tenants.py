@@ -1,16 +1,19 @@
 """What the tenants' pages show of real rows, lines and limits, and what their forms do."""
 
+import html
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import pytest
 
 from services.admin import tenancy, tenants
+from shared.jobs import QUEUES
 from shared.queue.types import NewJob, Settlement, Verdict
 from shared.redis.embedded import EmbeddedValkey
 from shared.store import audit, closures, pauses
@@ -202,6 +205,17 @@ async def test_a_tenant_that_nothing_holds_back_shows_its_default_limits_and_no_
     async with place(database, database_url, valkey_url) as p:
         await p.dispatch.open()
         assert await p.holds() == ["Nothing holds it back."]
+        page = (await p.browser.get(p.path)).text
+        asked = [html.unescape(each) for each in re.findall(r'href="([^"]+tenant=[^"]+)"', page)]
+        assert asked == [
+            *(
+                f"/{each}tenant={p.world.tenant_id}"
+                for each in ("queues/outreach:send?state=failed&", "campaigns?")
+            ),
+            *(f"/{each}?tenant={p.world.tenant_id}" for each in ("deliveries", "unknown", "audit")),
+            *(f"/queues/{quote(each, safe='')}?tenant={p.world.tenant_id}" for each in QUEUES),
+        ]
+        assert [(await p.browser.get(each)).status_code for each in asked] == [200] * 8
         assert await p.tables() == [
             {
                 name: ["0", "0", "0", "0", "nothing"]
