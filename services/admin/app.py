@@ -73,7 +73,7 @@ def assemble(settings: AdminSettings) -> Admin:
     watches = _watches(settings, looker, database)
     listener = Listener(
         application(
-            Rules(sessions, settings.read_timeout, open_here=not known),
+            Rules(sessions, settings.read_timeout, open_here=settings.development and not known),
             Parts(
                 Door(known, sessions, Throttle(), lasts, Cookies(settings.secure_cookies)),
                 watches,

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from shared.settings import (
@@ -29,6 +29,12 @@ class AccountSettings(Part):
         default=None, min_length=8, validation_alias="BULLMQ_ADMIN_PASSWORD"
     )
     """As `password`, which goes before it."""
+
+    @field_validator("users")
+    @classmethod
+    def _some(cls, users: SecretStr | None) -> SecretStr | None:
+        """Blanks name nobody: whoever set them is told so, and not served without a login."""
+        return users if users is not None and users.get_secret_value().strip() else None
 
 
 class AdminSettings(ServiceSettings):

@@ -93,8 +93,11 @@ def test_without_a_user_the_pages_start_in_development_alone(monkeypatch: pytest
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OUTREACH_SECRET_KEY", SECRET)
     monkeypatch.setenv("DATABASE_URL", "postgresql://x/x")
-    with pytest.raises(SettingsError, match="set OUTREACH_ADMIN_USERS or OUTREACH_ADMIN_PASSWORD"):
-        AdminSettings()
+    for nobody in (None, "", " \n"):
+        if nobody is not None:
+            monkeypatch.setenv("OUTREACH_ADMIN_USERS", nobody)
+        with pytest.raises(SettingsError, match="set OUTREACH_ADMIN_USERS or OUTREACH_ADMIN_PASSWORD"):
+            AdminSettings()
     monkeypatch.setenv("ADMIN_DEVELOPMENT", "true")
     assert AdminSettings().accounts == AccountSettings()
     monkeypatch.delenv("ADMIN_DEVELOPMENT")
