@@ -52,6 +52,9 @@ _WORDS = {
     429: "too_many",
     503: "unavailable",
 }
+_OTHER = "error"
+WORDS = (*_WORDS.values(), _OTHER)
+"""Every word there is for a problem."""
 
 
 class Problem(BaseModel):
@@ -103,7 +106,7 @@ def _response(status: int, message: str, path: str | None = None) -> Response[di
 
 
 def _problem(status: int, message: str, path: str | None) -> Problem:
-    return Problem(error=_WORDS.get(status, "error"), message=message, path=path)
+    return Problem(error=_WORDS.get(status, _OTHER), message=message, path=path)
 
 
 def _headers(status: int) -> dict[str, str]:
@@ -127,7 +130,7 @@ def status_of(error: OutreachError) -> int | None:
 
 def word(error: OutreachError) -> str:
     """The word for it."""
-    return _WORDS.get(status_of(error) or 500, "error")
+    return _WORDS.get(status_of(error) or 500, _OTHER)
 
 
 def _our_problem(_: Request[Any, Any, Any], error: OutreachError) -> Response[dict[str, Any]]:

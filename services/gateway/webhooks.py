@@ -57,6 +57,9 @@ class Webhooks:
         self._database = database
         self._announce = announce
         self._posts = metrics.posts
+        for provider in ("none", *PROVIDERS):  # or Prometheus would see no increase in the first of a kind
+            for answer in ("stored", "again", *problems.WORDS):
+                self._posts.labels(provider, answer)
         self._sealer = Sealer(settings.public.secret_key.get_secret_value(), Purpose.WEBHOOK_KEY)
         # The URL as the provider knows it: what a proxy or a client says of the host is not asked.
         self._public_url = settings.public.public_url.rstrip("/")

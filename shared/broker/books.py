@@ -14,14 +14,18 @@ from shared.queue.types import ClaimedJob, Seen, Settled, Settlement, Verdict
 
 log = structlog.get_logger()
 
+STALLED = "stalled"
+OUTCOMES = (*(verdict.value for verdict in Verdict), Settled.LEASE_LOST.value, STALLED)
+"""What the figures tell jobs apart by."""
+
 
 class Books:
     """The figures and events of one queue's worker."""
 
     def __init__(self, queue: str, metrics: Metrics) -> None:
         self._queue = queue
-        self._outcomes = metrics.outcomes
-        self._completed = metrics.outcomes.labels(queue, Verdict.COMPLETED.value)
+        # All are there before the first of a kind, or Prometheus would see no increase in it.
+        self._outcomes = {outcome: metrics.outcomes.labels(queue, outcome) for outcome in OUTCOMES}
         self._wait = metrics.wait.labels(queue)
         self._run = metrics.run.labels(queue)
 
@@ -53,7 +57,7 @@ class Books:
                 completed += 1
                 continue
             outcome = settlement.verdict.value if word is Settled.OK else word.value
-            self._outcomes.labels(self._queue, outcome).inc()
+            self._outcomes[outcome].inc()
             log.info(
                 "job.settled",
                 queue=self._queue,
@@ -61,7 +65,7 @@ class Books:
                 attempt=settlement.job.attempt,
                 outcome=outcome,
             )
-        self._completed.inc(completed)
+        self._outcomes[Verdict.COMPLETED].inc(completed)
 
     def ended(self, jobs: Iterable[Seen]) -> None:
         """The engine ended jobs without giving them to a handler: stalled, expired, cancelled and stalled."""
@@ -70,13 +74,13 @@ class Books:
             event = "job.failed" if failed else "job.cancelled"
             log.warning(event, queue=self._queue, job_id=seen.id, reason=seen.reason)
             outcome = Verdict.FAILED if failed else Verdict.CANCELLED
-            self._outcomes.labels(self._queue, outcome.value).inc()
+            self._outcomes[outcome].inc()
 
     def stalled(self, job_ids: Iterable[str]) -> None:
         """Leases ran out; the jobs wait again."""
         for job_id in job_ids:
             log.warning("job.stalled", queue=self._queue, job_id=job_id)
-            self._outcomes.labels(self._queue, "stalled").inc()
+            self._outcomes[STALLED].inc()
 
 
 def _where(error: BaseException) -> str:

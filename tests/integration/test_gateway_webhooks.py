@@ -4,13 +4,16 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
+from itertools import product
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
+from services.gateway.problems import WORDS
 from shared.jobs import job_id
+from shared.providers import PROVIDERS
 from shared.sealing import Purpose, Sealer
 from shared.settings import WebhookSettings
 from shared.store import endpoints
@@ -357,18 +360,22 @@ async def test_one_tenants_removal_does_not_fail_the_others_posts(gateway: Runni
 
 
 async def test_answers_are_counted_by_provider_and_word(gateway: Running) -> None:
+    def counted() -> dict[tuple[str, str], float]:
+        return {
+            (sample.labels["provider"], sample.labels["answer"]): sample.value
+            for metric in gateway.gateway.metrics.posts.collect()
+            for sample in metric.samples
+            if sample.name.endswith("_total")
+        }
+
+    none = dict.fromkeys(product(("none", *PROVIDERS), ("stored", "again", *WORDS)), 0)
+    assert counted() == none, "or Prometheus would see no increase in the first"
     key, endpoint = await sendgrid(gateway)
     for _ in range(2):
         await post(gateway, endpoint, BODY, key.headers(BODY))
     await post(gateway, endpoint, BODY, {})
     await post(gateway, uuid4(), BODY, {})
-    counted = {
-        (sample.labels["provider"], sample.labels["answer"]): sample.value
-        for metric in gateway.gateway.metrics.posts.collect()
-        for sample in metric.samples
-        if sample.name.endswith("_total")
-    }
-    assert counted == {
+    assert counted() == none | {
         ("sendgrid", "stored"): 1,
         ("sendgrid", "again"): 1,
         ("sendgrid", "unauthorized"): 1,

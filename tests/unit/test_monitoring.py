@@ -12,9 +12,11 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from services.cli.app import app
 from services.dispatch.gauges import _REASONS
-from shared.jobs import QUEUES, JobState
+from services.gateway.problems import WORDS as REFUSED
+from shared.broker.books import OUTCOMES, Books
+from shared.jobs import QUEUES, SENDS, JobState
 from shared.metrics import Metrics
-from shared.queue.types import Settled, Verdict
+from shared.providers import PROVIDERS
 from tests.servers import chosen_path, without
 
 ROOT = Path(__file__).parents[2]
@@ -29,13 +31,13 @@ SUFFIXES = {Counter: ("_total",), Gauge: ("",), Histogram: ("_bucket", "_sum", "
 WORDS = {
     "queue": set(QUEUES),
     "state": {*JobState, "received", "processing", "parked"},
-    "outcome": {*Verdict, Settled.LEASE_LOST, "stalled"},
+    "outcome": set(OUTCOMES),
     "scope": {"tenant", "sender", "cost", "cap", "closed"},
     "server": {"redis", "postgres"},
     "reason": set(_REASONS),
     "kind": {"send", "timeout"},
-    "provider": {"none", "sendgrid", "twilio", "mailbox"},
-    "answer": {"stored", "again"},
+    "provider": {"none", *PROVIDERS},
+    "answer": {"stored", "again", *REFUSED},
 }
 """What may stand behind a label in a query."""
 
@@ -130,6 +132,18 @@ def test_a_query_names_metrics_labels_and_words_there_are(where: str, query: str
 def test_every_alert_and_panel_was_read() -> None:
     assert [where for where, _ in EXPRESSIONS][: len(ALERTS)] == ALERTS
     assert all(panel.get("targets") or panel["type"] == "row" for panel in DASHBOARD["panels"])
+
+
+def test_a_worker_shows_every_outcome_before_the_first_job_or_no_increase_would_be_seen_in_it() -> None:
+    metrics = Metrics()
+    Books(SENDS.name, metrics)
+    shown = {
+        sample.labels["outcome"]: sample.value
+        for metric in metrics.outcomes.collect()
+        for sample in metric.samples
+        if sample.name == "outreach_jobs_total"
+    }
+    assert shown == dict.fromkeys(OUTCOMES, 0)
 
 
 def test_gauges_that_every_replica_of_dispatch_shows_are_never_added_up() -> None:
