@@ -8,6 +8,7 @@ replica of it says the same, so queries take `max by (queue)`, never `sum`. What
 a server is away, is not shown.
 """
 
+import math
 from functools import partial
 from typing import Self
 
@@ -99,9 +100,10 @@ class Metrics:
         """What dispatch measures in Postgres."""
         gauge = self._gauge
         self.unknown = gauge("outreach_sends_unknown", "Sends whose outcome nobody knows yet.")
+        self.unknown.set(math.nan)  # who does not count them must not say that there are none
         self.overdue = gauge(
             "outreach_actions_overdue",
-            "Rows due for a minute that nothing holds back and dispatch did not take (1,000 a lane at most).",
+            "Rows due for a minute that nothing holds back and dispatch did not take (10,000 at most).",
             ["kind"],
         )
         self.overdue_seconds = gauge(

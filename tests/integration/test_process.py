@@ -94,7 +94,7 @@ async def test_the_private_port_answers_probes_metrics_and_internal_pages() -> N
         assert (await get(shell, "/live")).status_code == 200
         assert (await get(shell, "/ready")).status_code == 200
         metrics = await get(shell, "/metrics")
-        assert "outreach_sends_unknown 0.0" in metrics.text
+        assert "outreach_sends_unknown NaN" in metrics.text
         assert "process_cpu_seconds_total" in metrics.text
         assert (await get(shell, "/internal")).json() == {
             "service": "tests",
