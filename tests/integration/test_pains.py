@@ -71,7 +71,9 @@ async def act_of_every_kind(b: Bench) -> None:
     await queue.cancel(0, [f"more-{n}" for n in range(50)])
     for state in (JobState.COMPLETED, JobState.FAILED):
         await queue.clean(0, state, timedelta(0), 50)
-    await queue.measure(0)  # before what takes out jobs as a hash has them: those in line would be others each time
+    await queue.measure(
+        0
+    )  # before what takes out jobs as a hash has them: those in line would be others each time
     await queue.drain(0, delayed=True)
     await queue.remove(0, names)
     await queue.pause(0)
