@@ -53,24 +53,28 @@ class ByHand:
     async def work(self, most: int, tell: Callable[[Done], Awaitable[None]]) -> int:
         """Work on at most so many jobs, telling of each when it has ended; how many.
 
-        The partitions take turns, and it ends when none has anything that may start now. Jobs that can only
-        fail, as expired ones, fail without being worked on; of these there may be more. Raises QueueClosed.
+        The partitions take turns, and it ends when none has anything that may start now; what a worker left
+        behind that crashed may, once its lease lapsed. Jobs that can only fail, as expired ones, fail without
+        being worked on; of these there may be more. Raises QueueClosed.
         """
         done = idle = turn = 0
         async with self._chores[0], self._chores[1]:
             while done < most and idle < self._queue.partitions and not self._enough:
                 partition, turn = turn, (turn + 1) % self._queue.partitions
+                stalled, over = await self._queue.reap(partition)  # there may be no worker that does
+                self._books.stalled(stalled)
                 sent = time.monotonic()
                 claimed = await self._queue.claim(partition, 1, through_pause=True)
                 if claimed.status is ClaimStatus.CLOSED:
                     raise QueueClosed
-                self._books.ended(claimed.doomed)
-                for seen in claimed.doomed:
+                doomed = [*over, *claimed.doomed]
+                self._books.ended(doomed)
+                for seen in doomed:
                     await tell(_doomed(seen))
                 for job in claimed.jobs:
                     await tell(await self._one(job, partition, sent))
-                done += len(claimed.doomed) + len(claimed.jobs)
-                idle = 0 if claimed.doomed or claimed.jobs or claimed.more else idle + 1
+                done += len(doomed) + len(claimed.jobs)
+                idle = 0 if doomed or claimed.jobs or claimed.more else idle + 1
         return done
 
     def enough(self) -> None:

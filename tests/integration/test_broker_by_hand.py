@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -17,6 +17,7 @@ from tests.brokers import SOON, SPEC, redis_settings, seen, sending
 from tests.integration.queue_state import limits
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
+LAPSED = timedelta(milliseconds=-1)
 
 Lines = list[tuple[str, int, str, str]]
 
@@ -104,6 +105,30 @@ async def test_by_hand_limits_and_the_pauses_of_tenants_hold_and_what_expired_fa
         ]
         left = await queue.look_up(0, [f"{near}-1", f"{paused}-0", f"{paused}-1"])
         assert [each.state for each in left] == [JobState.WAITING] * 3
+
+
+async def test_what_a_worker_left_behind_that_crashed_is_worked_on_by_hand_though_no_worker_is_there(
+    valkey_url: str,
+) -> None:
+    async with sending(valkey_url) as broker:
+
+        @broker.task("tests:work")
+        async def work() -> None:
+            """Nothing."""
+
+        queue = broker.queue
+        await queue.open_plain(0)
+        await work.kicker().with_task_id("poison").kiq()
+        for _ in range(SPEC.max_stalls):
+            await queue.claim(0, 1, lease=LAPSED)
+            assert await queue.reap(0) == (["poison"], [])
+        await work.kicker().with_task_id("left").kiq()
+        assert len((await queue.claim(0, 2, lease=LAPSED)).jobs) == 2
+        await queue.pause(0)
+        assert await by_hand(broker, 100) == [
+            ("poison", 1, "failed", "stalled"),
+            ("left", 1, "completed", ""),
+        ]
 
 
 async def test_a_closed_partition_is_said(valkey_url: str) -> None:
