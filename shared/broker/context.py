@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from shared.jobs import parse_job_id
-from shared.queue.reporting import MOST_LINES, LogLine, packed_progress
+from shared.queue.reporting import LONGEST_LINE, MOST_LINES, LogLine, packed_progress
 from shared.queue.types import ClaimedJob
 
 
@@ -84,8 +84,9 @@ class JobContext:
 
         Operators read it: no addresses, no secrets.
         """
+        kept = str(line)[:LONGEST_LINE]  # an error, say: it must not come up when the job is settled
         self.untold = self.untold or Untold()
-        self.untold.lines.append(LogLine(self.now_ms(), line))
+        self.untold.lines.append(LogLine(self.now_ms(), kept))
 
     def tell_again(self, untold: Untold) -> None:
         """Take back what could not be written down; what was reported since is newer."""

@@ -1,12 +1,12 @@
 """What a handler reports of its job, until it is written down."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from shared.broker.context import Untold
 from shared.errors import OutOfRange
-from shared.queue.reporting import MOST_LINES, LogLine
+from shared.queue.reporting import LONGEST_LINE, MOST_LINES, LogLine
 from tests.unit.test_broker_endings import CLAIMED_MS, context
 
 NOW = CLAIMED_MS + 3_000
@@ -35,6 +35,14 @@ def test_a_progress_that_is_none_is_refused_and_changes_nothing(wrong: Any) -> N
     with pytest.raises(OutOfRange, match="from 0 to 1"):
         job.progress(wrong)
     assert job.untold is None
+
+
+def test_what_is_logged_is_text_and_no_longer_than_what_is_kept() -> None:
+    job, wrong = context(), cast(str, ValueError("no"))
+    job.log(wrong)
+    job.log("x" * 1_000_000)
+    assert job.untold is not None
+    assert [line.text for line in job.untold.lines] == ["no", "x" * LONGEST_LINE]
 
 
 def test_more_lines_than_are_kept_are_not_kept_here_either() -> None:
