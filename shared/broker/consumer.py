@@ -61,8 +61,7 @@ class Consumer:
         self._partitions = frozenset(range(queue.partitions))
         self._warm = set(self._partitions)  # those that may have work
         self._due: dict[int, float] = {}  # when a partition's next delayed job or parked lane is
-        self._look_at = 0.0
-        self._turn = 0
+        self._turn, self._look_at = 0, 0.0
         self._ended: list[deque[Settlement]] = [deque() for _ in self._partitions]
         self._held: set[Held] = set()
         self._reports = Reports(queue, self._held)
@@ -71,8 +70,7 @@ class Consumer:
         self._draining = False
         self._most = min((concurrency + 1) // 2, _BATCH)  # that one visit settles and asks for
         self._share = min(max(1, concurrency // 2), _BATCH)  # that a second one beside it is worth
-        self._asked = 0  # slots that visits under way may fill
-        self._visiting = 0
+        self._visiting = self._asked = 0  # visits under way, and slots that they may fill
         self._visits = [Loop(f"visits-{n}", self._visit, every=_LOOK) for n in range(_VISITS)]
         self._listening = Loop("listening", self._listen, every=_AT_ONCE)
         self._chores = (

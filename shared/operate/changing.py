@@ -1,16 +1,17 @@
 """Another priority, or another time, for one job."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from shared.errors import Conflict, OutOfRange
 from shared.jobs import JobState, job_id
 from shared.operate.finding import QUEUE_OF, Finding, cannot
 from shared.queue.checks import PRIORITIES
 from shared.queue.operating import Changed
-from shared.store import operating
+from shared.store import operating, restoring
 from shared.store.database import AsyncConnection
 from shared.store.operating import Claim
 
+_JUST_NOW = timedelta(minutes=1)  # from when somebody chose a time until we read it
 _IN_LINE = ("enqueued", "received", "processing")
 
 
@@ -41,7 +42,7 @@ class Changing(Finding):
     async def reschedule(self, job: str, at: datetime) -> str:
         """Let a send that nobody has begun to submit go out at a time; its job's id from now on.
 
-        Its lateness counts from that time. A worker that holds it stops. Raises OutOfRange.
+        Its lateness counts from that time, so one that is past is OutOfRange. A worker that holds it stops.
         """
         if at.tzinfo is None:
             raise OutOfRange("Give the time with its zone, as 2026-01-31T03:00:00Z.")
@@ -54,6 +55,8 @@ class Changing(Finding):
             raise cannot("rescheduled", row)
 
         async def work(tx: AsyncConnection) -> Claim:
+            if at < await restoring.clock(tx) - _JUST_NOW:
+                raise OutOfRange("That time is past: to let it go out now, promote it.")
             moved = await operating.reschedule(tx, [Claim(row.tenant_id, row.id, row.g)], at)
             if not moved:
                 raise Conflict("It cannot be rescheduled: it moved on just now.")

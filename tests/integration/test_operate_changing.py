@@ -105,6 +105,20 @@ async def test_a_send_rescheduled_while_dispatch_chose_it_does_not_go_early(
     assert await database.run(lambda tx: due.take_sends(tx, chosen, timedelta(days=1))) == []
 
 
+async def test_a_send_is_given_no_time_that_is_past_or_it_would_be_skipped_as_late(
+    database: Database, valkey_url: str
+) -> None:
+    world = await World.create(database, HELLO)
+    await world.enrol()
+    (action,) = await world.actions()
+    before = await whole(world)
+    async with dispatching(database, valkey_url) as dispatch:
+        with pytest.raises(OutOfRange, match="is past"):
+            past = datetime.now(UTC) - timedelta(hours=1)
+            await desk(world, dispatch).reschedule(job_id("send", action["id"], 0), past)
+    assert (await whole(world), await entries(database)) == (before, [])
+
+
 @pytest.mark.parametrize("status", ["submitting", "accepted", "failed", "held"])
 async def test_a_send_that_does_not_wait_keeps_its_time(
     database: Database, valkey_url: str, status: str
