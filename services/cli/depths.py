@@ -8,6 +8,9 @@ from shared.queue.queue import Queue
 from shared.store import pauses
 from shared.store.pauses import Pause
 
+EVERY = "every queue"
+"""What a pause of no queue in particular holds."""
+
 
 async def depths() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """How every partition of every queue stands; and the pauses in force."""
@@ -43,4 +46,4 @@ async def _depth(queue: Queue, partition: int, paused: list[Pause]) -> dict[str,
 
 def _shown(pause: Pause, tenant: str | None, reason: str, at: datetime) -> dict[str, Any]:
     """A pause, as the options of `pause` and `resume` call it."""
-    return {"paused": pause.queue or "every queue", "tenant": tenant, "since": at, "reason": reason}
+    return {"paused": pause.queue or EVERY, "tenant": tenant, "since": at, "reason": reason}

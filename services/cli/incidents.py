@@ -6,7 +6,7 @@ from uuid import UUID
 
 import typer
 
-from services.cli.depths import depths
+from services.cli.depths import EVERY, depths
 from services.cli.progress import progress
 from services.cli.shell import JsonOption, YesOption, at_desk, counted, in_database, moment, run, show, sure
 from shared.jobs import JobState
@@ -28,6 +28,11 @@ ReasonOption = Annotated[str, typer.Option(help="Why; kept in the audit, so name
 def queues(as_json: JsonOption = False) -> None:
     """Depth by state of every queue's partitions, which of them are open, and every pause."""
     rows, pauses = run(depths())
+    if as_json:
+        rows = [
+            row | {"pauses": [each for each in pauses if each["paused"] in (row["queue"], EVERY)]}
+            for row in rows
+        ]
     show(rows, as_json)
     if pauses and not as_json:
         typer.echo()

@@ -121,7 +121,14 @@ def test_queues_shows_every_partition_that_was_made_and_which_are_paused() -> No
     outreach("pause", "--queue", "outreach:timeout")
     nothing = {"open": False, "waiting": 0, "delayed": 0, "active": 0, "completed": 0, "failed": 0}
     paused = {"webhook:process": (False, 0), "outreach:send": (False, 1), "outreach:timeout": (True, 0)}
-    assert json.loads(outreach("queues", "--json")) == [
+    shown = json.loads(outreach("queues", "--json"))
+    pauses = {row["queue"]: row.pop("pauses") for row in shown}
+    assert [[(each["paused"], each["tenant"]) for each in pauses[queue]] for queue in paused] == [
+        [],
+        [("outreach:send", "acme")],
+        [("outreach:timeout", None)],
+    ]
+    assert shown == [
         {
             "queue": queue,
             "partition": partition,
