@@ -96,11 +96,10 @@ def show_job(job: str, as_json: JsonOption = False) -> None:
 @jobs_app.command("logs")
 def show_logs(job: str, as_json: JsonOption = False) -> None:
     """Show what the worker of a job said of it, the last lines; kept as long as Redis keeps the job."""
-    in_redis = run(at_desk(lambda desk: desk.job(job)))["in_redis"]
-    lines = in_redis["log"] if in_redis is not None else []
-    show(lines, as_json)
+    lines = run(at_desk(lambda desk: desk.log(job)))
+    show(lines or [], as_json)
     if not lines:
-        why = "Its worker said nothing." if in_redis is not None else "Redis does not have it, nor its log."
+        why = "Its worker said nothing." if lines is not None else "Redis does not have it, nor its log."
         typer.echo(f"outreach: {why}", err=True)
         raise typer.Exit(NOTHING)
 

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import structlog
+
 from shared.errors import NotFound
 from shared.jobs import JobState, job_id
 from shared.loop import AWAY
@@ -15,6 +17,8 @@ from shared.store import delivery_rows, operating
 from shared.store.database import AsyncConnection, Row
 from shared.store.operating import Found, Which
 from shared.store.visits import Key
+
+log = structlog.get_logger()
 
 _LOOK = 500
 _LOOKS = 20
@@ -108,7 +112,18 @@ class Reading(Finding):
         Raises NotFound, and Conflict which says where it moved on to.
         """
         kind, row, made = await self._read(wanted)
-        return {**_whole(wanted, kind, row, made), "in_redis": await self._in_redis(kind, row)}
+        try:
+            there = await self._in_redis(kind, row)
+        except AWAY as error:
+            log.warning("desk.redis_away", queue=QUEUE_OF[kind], jobs=1, error=type(error).__name__)
+            there = None
+        return {**_whole(wanted, kind, row, made), "in_redis": there}
+
+    async def log(self, wanted: str) -> Sequence[Mapping[str, Any]] | None:
+        """What its worker said of a job; None: it is not in Redis. Raises NotFound, and Conflict as `job`."""
+        kind, row, _ = await self._read(wanted)
+        there = await self._in_redis(kind, row)
+        return None if there is None else there["log"]
 
     async def row(self, wanted: str) -> Mapping[str, Any]:
         """The row that a job points at, and the attempts of a send. Raises NotFound and Conflict as `job`."""
@@ -127,20 +142,17 @@ class Reading(Finding):
     async def _in_redis(self, kind: str, row: Row[Any]) -> Mapping[str, Any] | None:
         queue = self._queues[QUEUE_OF[kind]]
         partition, wanted = queue.partition_of(str(row.tenant_id)), job_id(kind, row.id, row.g)
-        try:
-            found = await queue.job(partition, wanted)
-            told = await queue.reported(partition, wanted)
-        except AWAY:
-            return None
+        found = await queue.job(partition, wanted)
+        told = await queue.reported(partition, wanted)
         if found is None:
             return None
         seen, job = found
         shown = {"lane": job.lane, "priority": job.priority, "max_attempts": job.max_attempts}
-        log = [
+        lines = [
             {"at": datetime.fromtimestamp(line.at_ms / 1000, UTC), "text": line.text} for line in told.lines
         ]
         known = {name: value for name, value in asdict(seen).items() if name != "id"}
-        return {**known, **shown, "progress": told.progress, "log": log}
+        return {**known, **shown, "progress": told.progress, "log": lines}
 
     async def delivery(self, delivery_id: UUID) -> Mapping[str, Any]:
         """A delivery whole, with its body as it was posted. Raises NotFound."""

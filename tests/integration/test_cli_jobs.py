@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from services.cli.app import app
+from shared.child import free_port
 from shared.jobs import job_id
 from shared.operate import draining
 from shared.queue.reporting import LogLine, Report
@@ -151,6 +152,17 @@ def test_of_a_job_that_is_not_in_redis_there_is_no_log() -> None:
     assert (told.exit_code, told.stdout) == (3, "[]\n")
     assert "Redis does not have it" in told.stderr
     assert "There is no row" in refused("jobs", "logs", job_id("send", uuid4(), 0))
+
+
+def test_with_redis_away_nobody_says_that_it_has_no_log(environment: pytest.MonkeyPatch) -> None:
+    _, (action,) = sends("")
+    job = job_id("send", action, 0)
+    environment.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
+    assert "look at DATABASE_URL and REDIS_URL" in refused("jobs", "logs", job)
+    command = (sys.executable, "-m", "services.cli", "jobs", "show", job, "--json")
+    done = subprocess.run(command, capture_output=True, check=True)
+    assert json.loads(done.stdout)["in_redis"] is None, "its row is shown all the same"
+    assert b"redis_away" in done.stderr
 
 
 def test_a_job_in_line_is_given_another_priority(valkey_url: str) -> None:
