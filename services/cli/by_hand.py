@@ -44,9 +44,8 @@ async def _process(desk: Desk, queue: str, once: int, as_json: bool) -> int:
     worker = next(part for part in app.parts if isinstance(part, Worker))
     async with AsyncExitStack() as stack:
         stack.push_async_callback(worker.broker.shutdown)
-        await worker.broker.queue.is_open(
-            0
-        )  # a Redis that is away is said: what is entered below waits for it
+        # A Redis that is away is said: what is entered below waits for it.
+        await worker.broker.queue.is_open(0)
         entry = await desk.begin_processing(queue, once)
         for part in app.parts:
             if part is not worker:
