@@ -38,7 +38,7 @@ from shared.loop import AWAY
 
 log = structlog.get_logger()
 
-_PLACES = (login, jobs, job_acts, pausing, tenants, campaigns, contacts, deliveries, unknown, trail)
+PLACES = (login, jobs, job_acts, pausing, tenants, campaigns, contacts, deliveries, unknown, trail)
 """The modules whose pages are served."""
 
 _FOR_EVER = "public, max-age=31536000, immutable"
@@ -92,7 +92,7 @@ def application(rules: Rules, parts: Parts) -> ASGIApp:
         return Screen(request, pages, parts.door.cookies)
 
     framework = Litestar(
-        route_handlers=[overview, live, asset, *(each for place in _PLACES for each in place.ROUTES)],
+        route_handlers=[overview, live, asset, *(each for place in PLACES for each in place.ROUTES)],
         dependencies={
             **{name: _given(value) for name, value in given.items()},
             "screen": Provide(screen, sync_to_thread=False),

@@ -12,7 +12,7 @@ from shared.queue.types import Settlement, Verdict
 from shared.store.database import Database
 from tests.admin import Running, serving, settings
 from tests.browser.visits import PHONE, Visit, visiting
-from tests.dispatching import dispatching, limit
+from tests.dispatching import Replica, dispatching, limit
 from tests.journeys import World, graph, send, to
 from tests.operating import fail
 
@@ -25,7 +25,7 @@ SENDS = "/queues/outreach:send"
 @asynccontextmanager
 async def busy(
     database: Database, database_url: str, valkey_url: str
-) -> AsyncIterator[tuple[World, Running]]:
+) -> AsyncIterator[tuple[World, Running, Replica]]:
     """Sends that wait for their limit, that run, that are put off and that failed; and the pages of them."""
     world = await World.create(database, HELLO, contacts=30)
     await world.run("update tenants set name = 'Acme Outdoor' where id = :t")
@@ -52,7 +52,7 @@ async def busy(
         await world.enrol(world.contacts[26:])
         for row in (await world.actions())[-4:]:
             await fail(world, row, "550 no such mailbox")
-        yield world, pages
+        yield world, pages, dispatch
 
 
 async def said(visit: Visit, text: str) -> None:
@@ -63,7 +63,7 @@ async def test_jobs_are_searched_ticked_and_acted_on_by_keyboard_alone(
     chromium: Browser, database: Database, database_url: str, valkey_url: str
 ) -> None:
     async with (
-        busy(database, database_url, valkey_url) as (_, pages),
+        busy(database, database_url, valkey_url) as (_, pages, _),
         visiting(chromium, pages) as visit,
     ):
         page = visit.page
@@ -97,7 +97,7 @@ async def test_a_job_is_understood_and_acted_on_by_its_page(
     chromium: Browser, database: Database, database_url: str, valkey_url: str
 ) -> None:
     async with (
-        busy(database, database_url, valkey_url) as (_, pages),
+        busy(database, database_url, valkey_url) as (_, pages, _),
         visiting(chromium, pages) as visit,
     ):
         page = visit.page
@@ -125,11 +125,54 @@ async def test_a_job_is_understood_and_acted_on_by_its_page(
         await visit.picture("job-retried")
 
 
+async def test_whatever_can_be_done_to_one_job_or_to_many_is_done_by_a_button(
+    chromium: Browser, database: Database, database_url: str, valkey_url: str
+) -> None:
+    async with (
+        busy(database, database_url, valkey_url) as (world, pages, dispatch),
+        visiting(chromium, pages) as visit,
+    ):
+        page = visit.page
+        await visit.log_in()
+
+        async def press(path: str, button: str, sure: str, told: str) -> None:
+            """A button of a page, or of the first job of its list."""
+            await page.goto(f"{SENDS}?{path}")
+            if page.url.endswith("#first"):
+                await page.locator("table.jobs td a").first.press("Enter")
+            await page.get_by_role("button", name=button, exact=True).press("Enter")
+            if sure:
+                await page.get_by_role("button", name=sure, exact=True).press("Enter")
+            await expect(page.locator(".said")).to_contain_text(told)
+
+        async def tick(state: str, button: str, sure: str, told: str) -> None:
+            """A button for the second job of a list."""
+            await page.goto(f"{SENDS}?{state}")
+            await page.get_by_role("checkbox").nth(2).press("Space")
+            await page.get_by_role("button", name=button, exact=True).press("Enter")
+            await page.get_by_role("button", name=sure, exact=True).press("Enter")
+            await said(visit, told)
+
+        line = "state=waiting&tenant=Acme+Outdoor&sender=news@acme.example"
+        await press(f"{line}#first", "Change", "", "Its priority is 0 now: it stands at the end of its like.")
+        await press("state=delayed#first", "Promote", "", "It need not wait for its time any more.")
+        await press("state=delayed", "Promote all", "Yes, promote", "1 job promoted.")
+        await press("state=active#first", "Cancel", "Yes, cancel", "The job is cancelled.")
+        await tick("state=active", "Cancel ticked", "Yes, cancel", "1 job cancelled.")
+        await press("state=active", "Cancel all", "Yes, cancel", "6 jobs cancelled.")
+        await tick(line, "Remove ticked", "Yes, remove", "1 job removed.")
+        await press(line, "Remove all that match", "Yes, remove", "17 jobs removed.")
+        await world.run("update scheduled_actions set reason = 'unconfirmed' where status = 'failed'")
+        await press("state=failed#first", "Retry", "Yes, retry", "It waits again, under this id.")
+        await dispatch.send_round()
+        await press("", "Drain outreach:send", "Yes, drain", "1 job ended.")
+
+
 async def test_queues_are_stopped_and_started_and_all_of_it_fits_on_a_phone_in_the_dark(
     chromium: Browser, database: Database, database_url: str, valkey_url: str
 ) -> None:
     async with (
-        busy(database, database_url, valkey_url) as (world, pages),
+        busy(database, database_url, valkey_url) as (world, pages, _),
         visiting(chromium, pages, viewport=PHONE, color_scheme="dark") as visit,
     ):
         page = visit.page
