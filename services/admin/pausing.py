@@ -5,17 +5,12 @@ from litestar import MediaType, Response, post
 from services.admin.browsing import Browsing
 from services.admin.jobs import Act, Browser, Look, known
 from services.admin.screen import Screen, Screening
-from shared.errors import OutOfRange
-
-_MOST_REASON = 500
 
 
 @post("/pauses", media_type=MediaType.HTML)
 async def pause(browsing: Browser, acting: Act, watches: Look, screen: Screening) -> Response[str]:
     """Pause a queue, or everything, with a reason."""
-    queue, reason = _queue(browsing, screen), screen.form.get("reason", "").strip()
-    if len(reason) > _MOST_REASON:
-        raise OutOfRange(f"A reason has at most {_MOST_REASON} characters.")
+    queue, reason = _queue(browsing, screen), screen.reason
     if queue is None and not screen.is_sure:
         return screen.ask(
             "Pause everything? What runs ends; nothing is sent or processed until it is resumed.",

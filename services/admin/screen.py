@@ -13,11 +13,13 @@ from services.admin.forms import Form
 from services.admin.rendering import Pages
 from services.admin.sessions import Session
 from services.admin.words import masked, shortened
+from shared.errors import OutOfRange
 
 Asked = Request[Any, Any, Any]
 
 _SAID_SECONDS = 60
 _MOST_SAID = 500
+_MOST_REASON = 500
 
 
 _PATH = re.compile(r"/(?![/\\])[!-~]*")
@@ -86,6 +88,14 @@ class Screen:
             self._cookies.make(SAID, quote(shortened(message, _MOST_SAID), safe=""), _SAID_SECONDS)
         )
         return response
+
+    @property
+    def reason(self) -> str:
+        """Why they do it, if they say so. Raises OutOfRange: that is too long."""
+        reason = self.form.get("reason", "").strip()
+        if len(reason) > _MOST_REASON:
+            raise OutOfRange(f"A reason has at most {_MOST_REASON} characters.")
+        return reason
 
     @property
     def is_sure(self) -> bool:

@@ -27,7 +27,6 @@ from shared.store.tenant_rows import Only
 LIMIT = 50
 
 _COUNTED = 200  # of a tenant's sends by status, in the list
-_REASON = 200  # characters
 _WEIGHT = f"A weight is a whole number from 1 to {MAX_WEIGHT:,}."
 _LIMIT = f"A limit is a whole number from 0 to {MAX_LIMIT:,}, or nothing for the default."
 _ONE = "/tenants/{tenant_id:uuid}"
@@ -107,8 +106,8 @@ async def limits_page(
 @post(f"{_ONE}/pause", media_type=MediaType.HTML)
 async def pause(tenant_id: Id, acting: Actors, screen: Screening) -> Response[str]:
     """Pause a tenant, in one queue or in all."""
-    queue, reason = screen.form.get("queue") or None, screen.form.get("reason", "").strip()[:_REASON]
-    added = await acting.desk(screen.session).pause(queue, await _name(tenant_id, acting), reason)
+    queue = screen.form.get("queue") or None
+    added = await acting.desk(screen.session).pause(queue, await _name(tenant_id, acting), screen.reason)
     if not added:
         return screen.done("It was paused already.")
     return screen.done(f"Paused in {queue or 'every queue'}: what runs ends, and what waits stays.")

@@ -153,7 +153,7 @@ async def test_a_page_says_when_its_service_does_not_answer_and_goes_on_by_itsel
 ) -> None:
     async with filled(valkey_url, database_url) as (pages, _), visiting(chromium, pages) as visit:
         await visit.log_in()
-        banner = visit.page.get_by_text("The admin service does not answer")
+        banner = visit.page.get_by_text("The admin service, or a server that it asks, does not answer")
         await expect(banner).to_be_hidden()
         await visit.page.context.set_offline(True)
         await expect(banner).to_be_visible()

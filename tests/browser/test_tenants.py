@@ -10,6 +10,7 @@ from shared.queue.types import Settlement, Verdict
 from shared.store import closures
 from shared.store.closures import Closure
 from shared.store.database import Database
+from shared.store.embedded import EmbeddedPostgres
 from tests.admin import Running, serving, settings
 from tests.browser.visits import PHONE, Visit, visiting
 from tests.dispatching import Replica, dispatching, limit
@@ -127,3 +128,25 @@ async def test_tenants_are_looked_at_in_the_dark_on_a_phone(
             await visit.page.goto(path)
             await expect(visit.page.get_by_role("heading", level=1)).to_be_visible()
             assert await visit.fits(), path
+
+
+async def test_a_tenants_page_that_is_open_says_when_a_server_is_away_and_goes_on_by_itself(
+    chromium: Browser, database: Database, database_url: str, valkey_url: str, postgres: EmbeddedPostgres
+) -> None:
+    async with (
+        stuck(database, database_url, valkey_url) as (pages, world, _),
+        visiting(chromium, pages) as visit,
+    ):
+        page = visit.page
+        await visit.log_in()
+        await page.goto(f"/tenants/{world.tenant_id}")
+        why, banner = page.get_by_role("region", name="What holds it back"), page.locator("#offline")
+        await expect(why).to_contain_text("Parked for")
+        await postgres.stop()
+        await expect(banner).to_have_text(
+            "The admin service, or a server that it asks, does not answer; this page tries again by itself."
+        )
+        await expect(why).to_contain_text("Parked for")
+        await postgres.start()
+        await expect(banner).to_be_hidden()
+        visit.complaints.clear()  # the browser's own, of the failed requests

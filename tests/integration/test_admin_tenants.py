@@ -178,6 +178,7 @@ async def test_what_makes_no_sense_is_refused_in_a_sentence(
         assert await p.does("pause", queue="none") == (
             "There is no queue 'none': there are webhook:process, outreach:send, outreach:timeout."
         )
+        assert await p.does("pause", reason="x" * 501) == "A reason has at most 500 characters."
         for text in ("0", "1001", "", "-1", "1_0", "٣", "9" * 500):
             assert (await p.does("weight", weight=text)).startswith("A weight is "), text
         for text in ("1e3", "-1", "1_0", "٣", "1.5", "9" * 500, "1000000001"):
