@@ -72,11 +72,13 @@ class Metrics:
         gauge, of_queue = self._gauge, ["queue"]
         self.depth = gauge("outreach_queue_depth", "Jobs in a queue.", ["queue", "state"])
         self.runnable = gauge(
-            "outreach_queue_runnable", "Waiting jobs that no limit, pause or closure holds back.", of_queue
+            "outreach_queue_runnable",
+            "Jobs that no limit, pause or closure holds back; a lane whose limit freed unseen counts as one.",
+            of_queue,
         )
         self.oldest = gauge(
             "outreach_queue_oldest_runnable_seconds",
-            "How long ago the longest waiting of those next in line was enqueued; 0: nothing is runnable.",
+            "How long the longest waiting of those next in line has been in the queue; 0: none is.",
             of_queue,
         )
         self.parked = gauge(

@@ -125,10 +125,14 @@ class Scaling:
     async def _runnable(
         self, queue: Queue, measured: Sequence[Measures], load: Load, bounds: Bounds, rows: InForce
     ) -> tuple[int, float | None]:
-        """Jobs that could start now, and the rate that their limits allow."""
+        """Jobs that could start now, and the rate that their limits allow.
+
+        What is due counts as a job each: with no worker nobody brings it back, and it would be worth none.
+        """
         limited = queue.spec.name == SENDS.name
+        due = sum(measures.due for measures in measured)
         if not limited and not any(measures.parked for measures in measured):
-            return sum(measures.counts.waiting for measures in measured), None
+            return sum(measures.counts.waiting for measures in measured) + due, None
         # So many jobs, if limits release them, are worth the most workers there may be.
         enough = bounds.most * load.slots * bounds.drain.total_seconds() / load.seconds
         limits = rows if limited else None
@@ -136,8 +140,8 @@ class Scaling:
             await self._walk(queue, partition, measures, limits, enough)
             for partition, measures in enumerate(measured)
         ]
-        rate = sum(released for _, released in counts) / bounds.drain.total_seconds()
-        return round(sum(jobs for jobs, _ in counts)), rate if limited else None
+        rate = (sum(released for _, released in counts) + due) / bounds.drain.total_seconds()
+        return round(sum(jobs for jobs, _ in counts)) + due, rate if limited else None
 
     async def _walk(
         self, queue: Queue, partition: int, measures: Measures, limits: InForce | None, enough: float

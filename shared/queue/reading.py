@@ -41,11 +41,11 @@ class Reading(Standing):
     """Counts, pages, single jobs."""
 
     async def measure(self, partition: int) -> Measures:
-        """Depths, parked lanes, refusals, and how long the next in line have waited."""
-        *depths, parked, now, oldest, refused = await self._run("measure", partition)
+        """Depths, parked lanes, what is due, refusals, and how long the next in line have waited."""
+        *depths, parked, due, now, oldest, refused = await self._run("measure", partition)
         counts = Counts(*depths)
         refusals = {scope.decode(): int(times) for scope, times in zip(*[iter(refused)] * 2, strict=True)}
-        return Measures(counts, parked, now, oldest or None, refusals)
+        return Measures(counts, parked, due, now, oldest or None, refusals)
 
     async def ended(self, partition: int, limit: int = 100) -> Ended:
         """When the last jobs ended, at most `limit` of each kind and no more than are kept."""

@@ -208,13 +208,16 @@ class Counts:
 class Measures:
     """How a partition stands, at `now_ms` of the server's clock.
 
-    `parked`: lanes that wait for their own limit, and subjects that several lanes wait for. `oldest_ms`: when
-    the longest waiting of the 20 tenants next in line was enqueued. `refusals` since Redis remembers, by
+    `parked`: lanes that wait for their own limit, and subjects that several lanes wait for. `due`: those of
+    them, and delayed jobs, whose time has come; a claim looks at them, so they stay where no worker is.
+    `oldest_ms`: when the longest waiting of the 20 tenants next in line was enqueued, or the first of what is
+    due came due. `refusals` since Redis remembers, by
     scope: tenant, sender, cost (more than fits now), cap, closed.
     """
 
     counts: Counts
     parked: int
+    due: int
     now_ms: int
     oldest_ms: int | None
     refusals: dict[str, int]

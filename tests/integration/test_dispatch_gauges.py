@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -351,6 +352,33 @@ async def test_what_limits_hold_back_is_worth_no_worker(database: Database, valk
         "workers outreach:timeout": 0,
         "workers webhook:process": 0,
     }
+
+
+async def test_what_comes_due_while_there_is_no_worker_is_worth_one(
+    database: Database, valkey_url: str
+) -> None:
+    world = await World.create(database, HELLO, contacts=30)
+    await world.enrol()
+    async with dispatching(database, valkey_url) as dispatch:
+        await dispatch.open()
+        await dispatch.send_round()
+        scaling = weighing(dispatch, least=0)
+
+        async def wanted() -> list[int]:
+            await measured(scaling)
+            return [(await scaling.answer(spec.name))["desiredWorkers"] for spec in (SENDS, TIMEOUTS)]
+
+        jobs = await dispatch.claim()
+        await dispatch.claim()
+        await dispatch.sends.settle(0, [Settlement(job, Verdict.COMPLETED) for job in jobs])
+        await dispatch.timeouts.enqueue([NewJob("d", "a", b"{}", delay=timedelta(milliseconds=1))])
+        parked = f"{{outreach:{SENDS.name}/0}}:parked"
+        for member in await dispatch.redis.zrange(parked, 0, -1):
+            await dispatch.redis.zadd(parked, {member: time.time() * 1000 + 60_000})
+        before = await wanted()
+        for member in await dispatch.redis.zrange(parked, 0, -1):
+            await dispatch.redis.zadd(parked, {member: 1})
+        assert (before, await wanted()) == ([0, 1], [1, 1])
 
 
 async def test_autoscalers_are_told_nothing_old(database: Database, valkey_url: str) -> None:

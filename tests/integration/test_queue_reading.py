@@ -45,18 +45,33 @@ async def filled(b: Bench) -> None:
 
 async def test_a_partition_is_measured_and_stays_as_it_is(valkey_url: str) -> None:
     async with bench(valkey_url) as b:
-        assert await b.queue.measure(0) == Measures(Counts(), 0, T0, None, {})
+        assert await b.queue.measure(0) == Measures(Counts(), 0, 0, T0, None, {})
         await filled(b)
         before = await b.state()
         assert await b.queue.measure(0) == Measures(
             Counts(delayed=2, waiting=3, active=2, completed=2, failed=2),
             parked=1,
+            due=0,
             now_ms=T0 + 1_000,
             oldest_ms=T0 + 1_000,
             refusals={"closed": 1},
         )
         assert await b.queue.lane_counts(0, ["a", "shut", "none"]) == [2, 1, 0]
         assert await b.state() == before
+
+
+async def test_what_came_due_and_no_worker_has_looked_at_is_seen(valkey_url: str) -> None:
+    async with bench(valkey_url) as b:
+        await b.queue.configure(0, [SubjectConfig("shut", closed_until_ms=T0 + 5_000)])
+        await b.queue.enqueue([job("parked", "shut")])
+        await b.queue.claim(0, 1)
+        await b.queue.enqueue([job("delayed", delay=timedelta(seconds=3))])
+        found = []
+        for seconds in (0, 3, 3):
+            b.clock.forward(seconds=seconds)
+            measures = await b.queue.measure(0)
+            found.append((measures.due, longest_wait([measures])))
+        assert found == [(0, None), (1, timedelta(0)), (2, timedelta(seconds=3))]
 
 
 async def test_the_oldest_wait_is_that_of_the_partition_whose_next_in_line_waited_longest(
