@@ -62,6 +62,11 @@ class Metrics:
         self.run = histogram(
             "outreach_job_run_seconds", "From claimed to handled.", ["queue"], buckets=_SECONDS
         )
+        self.sends = self._counter(
+            "outreach_sends",
+            "Sends that were begun, by what came of it and what the row then is; pending: tried again.",
+            ["outcome", "status"],
+        )
         self.watermark_expired = self._counter(
             "outreach_timeouts_watermark_expired",
             "Timeouts that fired although deliveries of their time were not processed.",

@@ -15,6 +15,7 @@ from shared.broker import Ended, JobContext
 from shared.broker.context import enter
 from shared.broker.endings import returned
 from shared.jobs import SendJob
+from shared.metrics import Metrics
 from shared.providers.client import open_client
 from shared.queue.queue import Queue
 from shared.queue.types import ClaimedJob, Settled
@@ -71,6 +72,7 @@ class Desk:
     """A worker's handler."""
 
     sender: Sender
+    metrics: Metrics
 
     async def handle(self, claimed: ClaimedJob, age: float = 0) -> tuple[JobContext, Ended]:
         """Work on a claimed job, as if its claim had been sent so many seconds ago."""
@@ -101,4 +103,5 @@ async def desk(world: World, base_url: str, settings: SendSettings = SETTINGS) -
     )
     async with open_client(4) as client:
         ledger = Ledger(world.database, settings, world.transitions)
-        yield Desk(Sender(ledger, Composer(PUBLIC), client, settings))
+        metrics = Metrics()
+        yield Desk(Sender(ledger, Composer(PUBLIC), client, settings, metrics), metrics)

@@ -30,7 +30,7 @@ def build(settings: SendWorkerSettings, *, through_pause: bool = False) -> App:
     client = open_client(broker.spec.concurrency)
     ledger = Ledger(database, settings.send, Transitions(settings.timeouts), broker.patience)
     composer = Composer(settings.public)
-    sender = Sender(ledger, composer, client, settings.send, through_pause=through_pause)
+    sender = Sender(ledger, composer, client, settings.send, broker.metrics, through_pause=through_pause)
     broker.register_task(handler(sender), "send")
     return worker_app("send", broker, database, settings, client)
 

@@ -15,11 +15,20 @@ NOT_BEGUN = "not_begun"
 """The outcome of an attempt whose request came too late to begin under its charge."""
 
 _SOON = timedelta(milliseconds=200)
+_AGAIN = (Outcome.NOT_TAKEN, Outcome.NOT_CONNECTED)
 _STATUS = {
     Outcome.ACCEPTED: "accepted",
     Outcome.REJECTED: "failed",
     Outcome.UNKNOWN: "unknown",
 }
+
+ENDS = (
+    *((kind.value, status) for kind, status in _STATUS.items()),
+    *((kind.value, status) for kind in _AGAIN for status in ("pending", "failed")),
+    *((kind.value, "pending") for kind in (Outcome.RATE_LIMITED, Outcome.SENDER_CLOSED)),
+    (NOT_BEGUN, "pending"),
+)
+"""Every outcome, with what the row then is."""
 
 
 @dataclass(frozen=True, slots=True)

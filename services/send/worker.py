@@ -18,6 +18,7 @@ from shared.campaigns.sending import refused
 from shared.errors import RenderError, StoreUnavailable
 from shared.jobs import SendJob
 from shared.loop import Backoff
+from shared.metrics import Metrics
 from shared.providers import PROVIDERS
 from shared.providers.base import Outcome, OutgoingMessage, SendOutcome
 from shared.providers.segments import segments
@@ -45,6 +46,7 @@ class Sender:
         composer: Composer,
         client: httpx.AsyncClient,
         settings: SendSettings,
+        metrics: Metrics,
         *,
         through_pause: bool = False,
     ) -> None:
@@ -53,6 +55,8 @@ class Sender:
         self._client = client
         self._settings = settings
         self._through_pause = through_pause
+        # A send's job completes however its row ends. All are there first, or Prometheus would miss a burst.
+        self._sends = {end: metrics.sends.labels(*end) for end in outcomes.ENDS}
 
     async def __call__(self, job: SendJob) -> Ended:
         """Send, or write why not; the row has the outcome before the job is settled."""
@@ -116,7 +120,9 @@ class Sender:
         backoff = Backoff()
         while True:
             try:
-                return await self._ledger.record(ending)
+                await self._ledger.record(ending)
+                self._sends[ending.record.outcome, ending.record.status].inc()
+                return
             except StoreUnavailable:
                 log.warning("send.outcome_waits", action_id=str(ending.row.id))
                 current_job().log("The outcome waits for Postgres.")

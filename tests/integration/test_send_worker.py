@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from services.send.outcomes import ENDS
 from shared.campaigns.unsubscribe import Unsubscribe
 from shared.errors import UnknownProvider
 from shared.queue.types import ClaimedJob, Settled
@@ -107,6 +108,15 @@ async def test_a_message_the_provider_will_never_take_takes_the_failed_edge(
     assert (await scene.send_row())["status"] == "failed"
     assert await scene.world.path() == [("hello", "failed"), ("opened", None)]
     assert await scene.world.actions(kind="timeout") == []
+    counted = {
+        (sample.labels["outcome"], sample.labels["status"]): sample.value
+        for metric in scene.desk.metrics.sends.collect()
+        for sample in metric.samples
+        if sample.name.endswith("_total")
+    }
+    assert counted == {end: int(end == ("rejected", "failed")) for end in ENDS}, (
+        "its job completed all the same"
+    )
 
 
 @pytest.mark.parametrize("answer", ["401 Unauthorized", "403 Forbidden"])

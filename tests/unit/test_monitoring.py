@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from services.cli.app import app
 from services.dispatch.gauges import _REASONS
 from services.gateway.problems import WORDS as REFUSED
+from services.send.outcomes import ENDS
 from shared.broker.books import OUTCOMES, Books
 from shared.jobs import QUEUES, SENDS, JobState
 from shared.metrics import Metrics
@@ -35,7 +36,8 @@ SUFFIXES = {Counter: ("_total",), Gauge: ("",), Histogram: ("_bucket", "_sum", "
 WORDS = {
     "queue": set(QUEUES),
     "state": {*JobState, "received", "processing", "parked"},
-    "outcome": set(OUTCOMES),
+    "outcome": {*OUTCOMES, *(outcome for outcome, _ in ENDS)},
+    "status": {status for _, status in ENDS},
     "scope": {"tenant", "sender", "cost", "cap", "closed"},
     "server": {"redis", "postgres"},
     "reason": set(_REASONS),

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from services.send.outcomes import ending, not_begun, told
+from services.send.outcomes import ENDS, ending, not_begun, told
 from shared.providers.base import Outcome, SendOutcome
 from shared.settings import SendSettings
 
@@ -46,6 +46,18 @@ def test_each_outcome_has_its_status_try_charge_and_closure(
     )
     assert (record.tenant_id, record.id, record.g, record.outcome) == (TENANT, ACTION, 4, kind)
     assert (ended.closure.reason if ended.closure else None) == closure
+
+
+def test_the_figures_know_every_outcome_with_what_the_row_then_is() -> None:
+    found = {
+        (each.record.outcome, each.record.status)
+        for tries in (0, SETTINGS.attempts)
+        for each in (
+            not_begun(row(tries)),
+            *(ending(row(tries), SendOutcome(kind, until=LATER), SETTINGS) for kind in Outcome),
+        )
+    }
+    assert found == set(ENDS)
 
 
 def test_a_429_closes_the_lane_until_the_reset_time_and_uses_no_attempt() -> None:
