@@ -1,5 +1,6 @@
 """Another priority or another time for one job: its row first, and what is refused changes nothing."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from shared.errors import Conflict, NotFound, OutOfRange
 from shared.jobs import JobState, job_id
 from shared.queue.reporting import LogLine, Report
-from shared.queue.types import Settlement, Verdict
+from shared.queue.types import Seen, Settlement, Verdict
 from shared.redis.embedded import EmbeddedValkey
 from shared.store import due, sends
 from shared.store.database import Database
@@ -59,6 +60,24 @@ async def test_what_is_not_in_line_has_no_priority_to_change(database: Database,
         with pytest.raises(NotFound):
             await at.reprioritise("x", 0)
     assert await entries(database) == []
+
+
+async def test_a_job_that_a_worker_takes_before_its_priority_is_changed_is_said_to_be_active(
+    database: Database, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = await World.create(database, HELLO)
+    async with dispatching(database, valkey_url) as dispatch:
+        (job,) = await enqueued(world, dispatch)
+        look_up = dispatch.sends.look_up
+
+        async def slow(partition: int, ids: Sequence[str]) -> list[Seen]:
+            found = await look_up(partition, ids)
+            await dispatch.claim()
+            return found
+
+        monkeypatch.setattr(dispatch.sends, "look_up", slow)
+        with pytest.raises(Conflict, match="just now it became active"):
+            await desk(world, dispatch).reprioritise(job, 3)
 
 
 async def test_a_send_that_waits_for_its_time_is_given_another(database: Database, valkey_url: str) -> None:
