@@ -9,7 +9,7 @@ import typer
 from services.cli.shell import JsonOption, at_desk, in_database, run, show
 from shared.limits.config import MAX_LIMIT
 from shared.operate.standing import KINDS, MAX_WEIGHT
-from shared.store import api_keys, limit_overrides, tenant_rows, tenants
+from shared.store import api_keys, closures, limit_overrides, tenant_rows, tenants
 from shared.store.database import AsyncConnection
 from shared.store.pages import Page
 
@@ -114,6 +114,21 @@ def rotate_key(tenant: str, key_id: UUID) -> None:
 def revoke_key(tenant: str, key_id: UUID) -> None:
     """End a key; gateways know within seconds."""
     run(at_desk(lambda desk: desk.revoke_key(tenant, key_id)))
+
+
+@senders_app.command("closed")
+def list_closed(
+    tenant: Annotated[str | None, typer.Option(help="One tenant, by name; without it, all.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 100,
+    as_json: JsonOption = False,
+) -> None:
+    """List closed senders, the longest closed first: whose, why, and until when (-: until reopened)."""
+
+    async def work(tx: AsyncConnection) -> list[dict[str, Any]]:
+        tenant_id = await tenants.named(tx, tenant) if tenant is not None else None
+        return [dict(row._mapping) for row in await closures.standing(tx, tenant_id, limit)]
+
+    show(run(in_database(work)), as_json)
 
 
 @senders_app.command("reopen")

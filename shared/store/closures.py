@@ -85,6 +85,16 @@ delete from closures where tenant_id = :tenant_id and sender_id = :sender_id and
 
 _REOPEN = text("delete from closures where tenant_id = :tenant_id and sender_id = :sender_id")
 
+_STANDING = text("""
+select t.name as tenant, c.sender_id, c.channel, s.address, c.reason, c.closed_at, c.until
+from closures c
+join tenants t on t.id = c.tenant_id
+left join senders s on s.tenant_id = c.tenant_id and s.id = c.sender_id
+where (c.until is null or c.until > now())
+    and (cast(:tenant_id as uuid) is null or c.tenant_id = :tenant_id)
+order by c.closed_at, c.id limit :most
+""")
+
 _GO_ON = text("""
 with waiting as (
     select tenant_id, id from scheduled_actions
@@ -123,6 +133,14 @@ async def count(
         elif row.before >= limit:
             await tx.execute(_FORGIVE, key)
     return closed
+
+
+async def standing(tx: AsyncConnection, tenant_id: UUID | None, most: int) -> list[Row[Any]]:
+    """What is closed now, of a tenant or all, the longest first, at most so many.
+
+    Rows of tenant (its name), sender_id, channel, address, reason, closed_at and until (None: until reopened).
+    """
+    return list(await tx.execute(_STANDING, {"tenant_id": tenant_id, "most": most}))
 
 
 async def reopen(tx: AsyncConnection, tenant_id: UUID, sender_id: UUID) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -142,7 +143,7 @@ def test_queues_shows_every_partition_that_was_made_and_which_are_paused() -> No
     ]
 
 
-def test_a_closed_sender_is_reopened_once() -> None:
+def test_a_closed_sender_is_listed_and_reopened_once() -> None:
     tenant_id = UUID(outreach("tenants", "create", "acme"))
     outreach("tenants", "create", "other")
 
@@ -153,8 +154,20 @@ def test_a_closed_sender_is_reopened_once() -> None:
     sender_id = in_database(a_sender)
     refusal = Closure(tenant_id, "email", sender_id, "401", None)
     in_database(lambda tx: closures.close(tx, [refusal]))
+    (closed,) = json.loads(outreach("senders", "closed", "--json"))
+    assert datetime.fromisoformat(closed.pop("closed_at")) <= datetime.now(UTC)
+    assert closed == {
+        "tenant": "acme",
+        "sender_id": str(sender_id),
+        "channel": "email",
+        "address": "a@example.com",
+        "reason": "401",
+        "until": None,
+    }
+    assert json.loads(outreach("senders", "closed", "--tenant", "other", "--json")) == []
     assert "no closed sender" in refused("senders", "reopen", "other", str(sender_id))
     assert outreach("senders", "reopen", "acme", str(sender_id)) == ""
+    assert json.loads(outreach("senders", "closed", "--json")) == []
     assert "no closed sender" in refused("senders", "reopen", "acme", str(sender_id))
     assert "no closed sender" in refused("senders", "reopen", "acme", str(uuid4()))
 
