@@ -138,7 +138,7 @@ async def count(
 async def standing(tx: AsyncConnection, tenant_id: UUID | None, most: int) -> list[Row[Any]]:
     """What is closed now, of a tenant or all, the longest first, at most so many.
 
-    Rows of tenant (its name), sender_id, channel, address, reason, closed_at and until (None: until reopened).
+    Rows of tenant (its name), sender_id, channel, address, reason, closed_at and until: None until reopened.
     """
     return list(await tx.execute(_STANDING, {"tenant_id": tenant_id, "most": most}))
 
