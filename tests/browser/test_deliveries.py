@@ -91,7 +91,7 @@ async def test_failed_deliveries_are_found_read_and_replayed_by_keyboard_and_not
         await expect(page.get_by_text("It stays stored, and can be replayed")).to_be_visible()
         await page.get_by_role("button", name="Replay").press("Enter")
         await expect(page.get_by_role("heading", name="Replay this delivery?")).to_be_visible()
-        await page.keyboard.press("Enter")  # the button has the focus
+        await visit.answer_yes("Replay")
         await expect(page.get_by_role("status")).to_contain_text("It is processed anew, by the job webhook:")
         async with page.expect_download() as saved:
             await follow(visit, "Download it as it was posted")

@@ -85,11 +85,11 @@ async def test_jobs_are_searched_ticked_and_acted_on_by_keyboard_alone(
         await page.get_by_role("button", name="Retry ticked").press("Enter")
         await expect(page.get_by_role("heading", name="Retry 2 jobs?")).to_be_visible()
         await visit.picture("queue-sure")
-        await page.keyboard.press("Enter")
+        await visit.answer_yes("Yes, retry")
         await said(visit, "2 jobs retried.")
         await page.get_by_role("button", name="Retry all that match").press("Enter")
         await expect(page.get_by_role("heading", name="Retry 2 failed sends?")).to_be_visible()
-        await page.keyboard.press("Enter")
+        await visit.answer_yes("Yes, retry")
         await said(visit, "2 sends wait again.")
 
 

@@ -29,6 +29,7 @@ class Visit:
     async def log_in(self, name: str = OPERATOR) -> None:
         """From the first page."""
         await self.page.goto("/login")
+        await expect(self.page.get_by_label("Name")).to_be_focused()
         await self.log_in_here(name)
         await expect(self.page.get_by_role("heading", name="Overview")).to_be_visible()
 
@@ -38,6 +39,11 @@ class Visit:
         await self.page.keyboard.type(name)
         await self.page.keyboard.press("Tab")
         await self.page.keyboard.type(PASSWORDS[name])
+        await self.page.keyboard.press("Enter")
+
+    async def answer_yes(self, button: str) -> None:
+        """By keyboard alone: the button of a question has the focus."""
+        await expect(self.page.get_by_role("button", name=button)).to_be_focused()
         await self.page.keyboard.press("Enter")
 
     async def fits(self) -> bool:
