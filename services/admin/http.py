@@ -41,6 +41,12 @@ log = structlog.get_logger()
 PLACES = (login, jobs, job_acts, pausing, tenants, campaigns, contacts, deliveries, unknown, trail)
 """The modules whose pages are served."""
 
+_REFUSALS = {
+    403: "A viewer does not see this: log in as an operator.",
+    404: "There is no such page.",
+    405: "This page takes no such request.",
+}
+
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 Looking = NamedDependency[Watches]
@@ -113,12 +119,8 @@ def _problems(pages: Pages, screen: Callable[[Asked], Screen]) -> ExceptionHandl
         return Response(pages.problem(status, message), status_code=status, media_type=MediaType.HTML)
 
     def refused(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-        known = {
-            403: "A viewer does not see this: log in as an operator.",
-            404: "There is no such page.",
-            405: "This page takes no such request.",
-        }
-        return page(error.status_code, known.get(error.status_code, "This request cannot be done as it is."))
+        message = _REFUSALS.get(error.status_code, "This request cannot be done as it is.")
+        return page(error.status_code, message)
 
     def cannot(request: Asked, error: OutreachError) -> Response[Any]:
         if screen(request).form:
